@@ -1,0 +1,3 @@
+//! The carillon server: reads arguments, calls one function.
+
+fn main() {}

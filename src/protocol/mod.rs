@@ -1,0 +1,11 @@
+//! The wire protocol as pure values: ids, groups, frames in, frames out, close codes.
+//!
+//! No I/O, no clock, no async: everything here is a function over values.
+
+mod group;
+mod ids;
+mod time;
+
+pub use group::{Group, GroupName, UnknownGroup};
+pub use ids::{IdError, NodeId, Pos, SessionId, Tenant, UserId};
+pub use time::Timestamp;
