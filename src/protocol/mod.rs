@@ -2,10 +2,12 @@
 //!
 //! No I/O, no clock, no async: everything here is a function over values.
 
+mod endpoint;
 mod group;
 mod ids;
 mod time;
 
+pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
 pub use ids::{IdError, NodeId, Pos, SessionId, Tenant, UserId};
 pub use time::Timestamp;

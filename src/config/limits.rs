@@ -1,0 +1,87 @@
+//! Every bound there is: configurable ones with their defaults, fixed ones as constants.
+
+use std::time::Duration;
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections of this node.
+    pub connections_total: usize,
+    /// Connections of one user on this node.
+    pub connections_per_user: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Largest WebSocket message and frame from a client.
+    pub message_bytes: usize,
+    /// Messages per second that one socket may send, on average.
+    pub messages_per_second: u32,
+    /// Messages that one socket may send at once.
+    pub messages_burst: u32,
+    /// Server API calls per second of one key.
+    pub api_calls_per_second: u32,
+    /// Largest body of a server API call.
+    pub api_body_bytes: usize,
+    /// Frames that wait for one slow reader.
+    pub outbox_frames: usize,
+    /// Bytes that wait for one slow reader.
+    pub outbox_bytes: usize,
+    /// How often a socket is pinged.
+    pub ping_interval_seconds: u64,
+    /// How long a pong may take.
+    pub ping_timeout_seconds: u64,
+    /// Log commands waiting for the proposer.
+    pub proposals_waiting: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_total: 100_000,
+            connections_per_user: 100,
+            connections_per_address: 20_000,
+            message_bytes: 64 << 10,
+            messages_per_second: 50,
+            messages_burst: 200,
+            api_calls_per_second: 20_000,
+            api_body_bytes: 1 << 20,
+            outbox_frames: 1_024,
+            outbox_bytes: 1 << 20,
+            ping_interval_seconds: 25,
+            ping_timeout_seconds: 10,
+            proposals_waiting: 4_096,
+        }
+    }
+}
+
+/// Handshakes under way at once; bounds the peak of their buffers.
+pub const HANDSHAKES_MAX: usize = 128;
+/// How long a client may take for its request head.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Publishes, joins and leaves waiting for one shard.
+pub const SHARD_QUEUE_MAX: usize = 8_192;
+/// Age at which an ephemeral frame in an outbox is dropped.
+pub const EPHEMERAL_AGE_MAX: Duration = Duration::from_secs(60);
+/// Bad frames in a row after which a socket is closed.
+pub const BAD_FRAMES_MAX: u32 = 10;
+/// How long an answer waits for all recipients to be counted.
+pub const RECIPIENTS_WAIT: Duration = Duration::from_millis(250);
+/// Longest title, in characters.
+pub const TITLE_CHARS_MAX: usize = 200;
+/// Largest notification with its data, encoded.
+pub const NOTIFICATION_BYTES_MAX: usize = 16 << 10;
+/// Largest payload of any other event.
+pub const EVENT_BYTES_MAX: usize = 48 << 10;
+/// Users in one call.
+pub const USER_IDS_MAX: usize = 1_000;
+/// Calls in one batch.
+pub const BATCH_CALLS_MAX: usize = 1_000;
+/// Entries of a list when the caller does not say.
+pub const PAGE_DEFAULT: usize = 50;
+/// Most entries of a list.
+pub const PAGE_MAX: usize = 200;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long idempotency keys are kept.
+pub const IDEMPOTENCY_SECONDS: i64 = 24 * 3_600;
+/// How many idempotency keys are kept.
+pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
