@@ -3,11 +3,15 @@
 //! No I/O, no clock, no async: everything here is a function over values.
 
 mod endpoint;
+pub mod event;
+pub mod frames;
 mod group;
 mod ids;
+mod incoming;
 mod time;
 
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
-pub use ids::{IdError, NodeId, Pos, SessionId, Tenant, UserId};
+pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, UserId};
+pub use incoming::{BadFrame, NotificationRef, Request, decode};
 pub use time::Timestamp;
