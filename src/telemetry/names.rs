@@ -74,42 +74,45 @@ pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
     pub(super) unit: Option<metrics::Unit>,
+    /// Label names; a metric without any is shown as 0 from the start.
+    pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
-}
-
-const fn metric(name: &'static str, shape: Shape, unit: Option<metrics::Unit>, help: &'static str) -> Metric {
-    Metric { name, shape, unit, help }
 }
 
 const BYTES: Option<metrics::Unit> = Some(metrics::Unit::Bytes);
 const SECONDS: Option<metrics::Unit> = Some(metrics::Unit::Seconds);
-const COUNT: Option<metrics::Unit> = None;
+
+macro_rules! metrics_table {
+    ($($name:ident $shape:ident $unit:expr, $labels:expr, $help:literal;)*) => {
+        &[$(Metric { name: $name, shape: Shape::$shape, unit: $unit, labels: &$labels, help: $help },)*]
+    };
+}
 
 /// Every metric there is.
-pub(super) const METRICS: &[Metric] = &[
-    metric(SESSIONS, Shape::Gauge, COUNT, "Open sessions, by endpoint."),
-    metric(CONNECTS, Shape::Counter, COUNT, "Sessions greeted, by endpoint."),
-    metric(REFUSALS, Shape::Counter, COUNT, "Handshakes refused, by reason."),
-    metric(CONNECT_SECONDS, Shape::Seconds, SECONDS, "From the head of the request to the greeting."),
-    metric(FRAMES_IN, Shape::Counter, COUNT, "WebSocket messages from clients."),
-    metric(FRAMES_OUT, Shape::Counter, COUNT, "WebSocket messages to clients."),
-    metric(BYTES_OUT, Shape::Counter, BYTES, "Bytes written to clients."),
-    metric(DROPS, Shape::Counter, COUNT, "Frames not delivered, by reason: slow_reader, expired, overload."),
-    metric(CLOSES, Shape::Counter, COUNT, "Sessions closed, by WebSocket close code."),
-    metric(OUTBOX_BYTES, Shape::Gauge, BYTES, "Bytes waiting for slow readers."),
-    metric(PUBLISHES, Shape::Counter, COUNT, "Events published, by kind: durable, ephemeral."),
-    metric(PROPOSALS, Shape::Counter, COUNT, "Durable commands that the log took."),
-    metric(PROPOSAL_SECONDS, Shape::Seconds, SECONDS, "From a proposal to its commit."),
-    metric(FSYNC_SECONDS, Shape::Seconds, SECONDS, "Duration of fdatasync."),
-    metric(LOG_BYTES, Shape::Gauge, BYTES, "Bytes of the log on disk."),
-    metric(LOG_ENTRIES, Shape::Gauge, COUNT, "Entries of the log."),
-    metric(TABLES_BYTES, Shape::Gauge, BYTES, "Bytes of the tables on disk."),
-    metric(SNAPSHOT_BYTES, Shape::Gauge, BYTES, "Bytes of the newest snapshot."),
-    metric(SNAPSHOT_AGE_SECONDS, Shape::Gauge, SECONDS, "Age of the newest snapshot."),
-    metric(PRESENCE_USERS_ONLINE, Shape::Gauge, COUNT, "Users online."),
-    metric(API_CALLS, Shape::Counter, COUNT, "Server API calls, by route and status."),
-    metric(API_SECONDS, Shape::Seconds, SECONDS, "Duration of server API calls, by route."),
-    metric(PROCESS_RSS_BYTES, Shape::Gauge, BYTES, "Resident memory of the process."),
-    metric(PROCESS_OPEN_FDS, Shape::Gauge, COUNT, "Open file descriptors of the process."),
-    metric(BUILD_INFO, Shape::Gauge, COUNT, "1, with the version of the program."),
-];
+pub(super) const METRICS: &[Metric] = metrics_table! {
+    SESSIONS Gauge None, ["endpoint"], "Open sessions, by endpoint.";
+    CONNECTS Counter None, ["endpoint"], "Sessions greeted, by endpoint.";
+    REFUSALS Counter None, ["reason"], "Handshakes refused, by reason.";
+    CONNECT_SECONDS Seconds SECONDS, [], "From the head of the request to the greeting.";
+    FRAMES_IN Counter None, [], "WebSocket messages from clients.";
+    FRAMES_OUT Counter None, [], "WebSocket messages to clients.";
+    BYTES_OUT Counter BYTES, [], "Bytes written to clients.";
+    DROPS Counter None, ["reason"], "Frames not delivered, by reason: slow_reader, expired, overload.";
+    CLOSES Counter None, ["code"], "Sessions closed, by WebSocket close code.";
+    OUTBOX_BYTES Gauge BYTES, [], "Bytes waiting for slow readers.";
+    PUBLISHES Counter None, ["kind"], "Events published, by kind: durable, ephemeral.";
+    PROPOSALS Counter None, [], "Durable commands that the log took.";
+    PROPOSAL_SECONDS Seconds SECONDS, [], "From a proposal to its commit.";
+    FSYNC_SECONDS Seconds SECONDS, [], "Duration of fdatasync.";
+    LOG_BYTES Gauge BYTES, [], "Bytes of the log on disk.";
+    LOG_ENTRIES Gauge None, [], "Entries of the log.";
+    TABLES_BYTES Gauge BYTES, [], "Bytes of the tables on disk.";
+    SNAPSHOT_BYTES Gauge BYTES, [], "Bytes of the newest snapshot.";
+    SNAPSHOT_AGE_SECONDS Gauge SECONDS, [], "Age of the newest snapshot.";
+    PRESENCE_USERS_ONLINE Gauge None, [], "Users online.";
+    API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
+    API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";
+    PROCESS_RSS_BYTES Gauge BYTES, [], "Resident memory of the process.";
+    PROCESS_OPEN_FDS Gauge None, [], "Open file descriptors of the process.";
+    BUILD_INFO Gauge None, ["version"], "1, with the version of the program.";
+};
