@@ -1,0 +1,68 @@
+//! The door: everything that is decided about a handshake before it is answered with 101 or 403.
+
+use super::{
+    Identity, Refusal,
+    credential::{Credential, Places},
+    origin::Origins,
+    subprotocol::Offer,
+    token::Tokens,
+};
+use crate::{
+    config,
+    protocol::{Endpoint, Timestamp},
+};
+use hyper::http::request::Parts;
+
+/// Decides who comes in. Made once at the start; immutable, shared by all handshakes.
+#[derive(Debug)]
+pub struct Door {
+    origins: Origins,
+    tokens: Tokens,
+    cookie: String,
+    query_token: bool,
+}
+
+/// What a handshake that was let in has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Who it is.
+    pub identity: Identity,
+    /// What to answer as `Sec-WebSocket-Protocol`; `None`: no such header.
+    pub subprotocol: Option<&'static str>,
+}
+
+impl Door {
+    /// Prepares keys and origins. `dev` adds the fixed development key if none is configured, pages of this
+    /// machine, and tokens in the query.
+    pub fn new(auth: &config::Auth, dev: bool) -> Self {
+        Self {
+            origins: Origins::new(&auth.allowed_origins, dev),
+            tokens: Tokens::new(auth, dev),
+            cookie: auth.cookie.clone(),
+            query_token: auth.query_token || dev,
+        }
+    }
+
+    /// Origin check, find the credential, verify it, staff check, choose the subprotocol.
+    ///
+    /// A present `Origin` must be allowed, whatever the credential. An absent one is accepted only with
+    /// `Authorization: Bearer`: only programs leave it out, and a program can set that header; a cookie, a
+    /// subprotocol or a query without it is refused.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; always answered with 403.
+    pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
+        let has_origin = self.origins.check(&head.headers)?;
+        let offer = Offer::read(&head.headers)?;
+        let Credential { token, bearer } =
+            Places { cookie: &self.cookie, query: self.query_token }.find(head, &offer)?;
+        if !has_origin && !bearer {
+            return Err(Refusal::OriginMissing);
+        }
+        let identity = self.tokens.verify(token, now)?;
+        if endpoint.staff_only() && !identity.is_staff {
+            return Err(Refusal::NotStaff);
+        }
+        Ok(Admission { identity, subprotocol: offer.selected })
+    }
+}
