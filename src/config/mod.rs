@@ -1,6 +1,6 @@
 //! Settings: raw text → typed values, every mistake at once.
 
-mod limits;
+pub mod limits;
 
 pub use limits::Limits;
 
