@@ -1,1 +1,224 @@
-//! (being built)
+//! Groups and their local members: who hears what, and the tasks that write it.
+//!
+//! Sessions are spread over a few shards by user: a user's own groups live in one shard, shared groups in all.
+//! Publishing is in order per publisher and group, and never waits for a reader.
+
+mod drain;
+mod job;
+pub mod metrics;
+mod roster;
+mod seats;
+mod shard;
+mod tally;
+
+pub use job::Publication;
+pub use shard::CloseTarget;
+pub use tally::{Recipients, Tally};
+
+use crate::{
+    config::{Limits, limits::SHARD_QUEUE_MAX},
+    protocol::{Close, Group, GroupName, Tenant, UserId},
+    session::{Clock, Common, Session, outbox::Room, state::Liveness},
+};
+use job::Job;
+use shard::{Command, Shard};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tally::Count;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The queue of a shard was full: an ephemeral publication was dropped, everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too much is being published at once; this was dropped")]
+pub struct Overloaded;
+
+/// A handle to all shards of this node.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shards: Box<[mpsc::Sender<Command>]>,
+    common: Arc<Common>,
+    meters: metrics::Meters,
+    open: Arc<AtomicUsize>,
+    failed: Arc<AtomicBool>,
+    tracker: TaskTracker,
+}
+
+/// Stops the whole server if the task that holds it panics: half a broker is worse than none.
+struct Fuse {
+    failed: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a shard of the broker panicked; the server stops");
+            self.failed.store(true, Relaxed);
+            self.shutdown.cancel();
+        }
+    }
+}
+
+impl Broker {
+    /// Starts `shards` tasks that run until `shutdown`. If one panics it cancels `shutdown` and [`Self::has_failed`].
+    pub fn start(limits: &Limits, shards: usize, shutdown: &CancellationToken, tracker: &TaskTracker) -> Self {
+        let room = Room {
+            frames: u32::try_from(limits.outbox_frames).unwrap_or(u32::MAX),
+            bytes: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
+        };
+        let common =
+            Arc::new(Common { room, clock: Clock::start(), meters: crate::session::metrics::Meters::default() });
+        let (meters, open, failed) = (metrics::Meters::default(), Arc::default(), Arc::default());
+        let liveness = Liveness::new(limits.ping_interval_seconds, limits.ping_timeout_seconds);
+        let start_one = |_| {
+            let (sender, queue) = mpsc::channel(SHARD_QUEUE_MAX);
+            let shard = Shard {
+                queue,
+                common: common.clone(),
+                meters: meters.clone(),
+                open: Arc::clone(&open),
+                roster: roster::Roster::default(),
+                seats: seats::Seats::new(liveness),
+                dirty: std::collections::VecDeque::new(),
+                pass: shard::Pass::default(),
+                draining: None,
+                waiting_shown: 0,
+            };
+            let fuse = Fuse { failed: Arc::clone(&failed), shutdown: shutdown.clone() };
+            let stop = shutdown.clone();
+            tracker.spawn(async move {
+                let _fuse = fuse;
+                shard.run(stop).await;
+            });
+            sender
+        };
+        let shards = (0..shards.max(1)).map(start_one).collect();
+        Self { inner: Arc::new(Inner { shards, common, meters, open, failed, tracker: tracker.clone() }) }
+    }
+
+    /// Publishes an ephemeral event at once, or not at all. Never waits.
+    ///
+    /// # Errors
+    /// When a shard's queue is full; counted.
+    pub fn publish(&self, publication: Publication) -> Result<Tally, Overloaded> {
+        self.inner.meters.ephemeral.increment(1);
+        let shards = self.shards_of(&publication.group);
+        let permits = shards.iter().map(mpsc::Sender::try_reserve).collect::<Result<Vec<_>, _>>();
+        let Ok(permits) = permits else {
+            self.inner.meters.overloads.increment(1);
+            return Err(Overloaded);
+        };
+        let job = Arc::new(Job::new(publication, shards.len()));
+        let tally = Tally(job.count.clone());
+        for permit in permits {
+            permit.send(Command::Publish(job.clone()));
+        }
+        Ok(tally)
+    }
+
+    /// Publishes a committed event. Waits for room in the queues of the shards, never for a reader.
+    pub async fn publish_durable(&self, publication: Publication) -> Tally {
+        self.inner.meters.durable.increment(1);
+        let shards = self.shards_of(&publication.group);
+        let job = Arc::new(Job::new(publication, shards.len()));
+        for shard in shards {
+            if shard.send(Command::Publish(job.clone())).await.is_err() {
+                // The server is stopping; nobody is left to hear it.
+                job.count.add(0);
+            }
+        }
+        Tally(job.count.clone())
+    }
+
+    /// Returns once every later publish to the group reaches the session.
+    pub async fn join(&self, session: &Arc<Session>, group: Group) {
+        let (done, joined) = oneshot::channel();
+        let shard = self.shard_of_user(&session.client.tenant, &session.client.user);
+        let sent = shard.send(Command::Join { session: session.clone(), group, done }).await;
+        if sent.is_err() || joined.await.is_err() {
+            // A stopping server has no shards left.
+            session.close(Close::GoingAway);
+        }
+    }
+
+    /// Takes a session out of all its groups. Never dropped: if the shard's queue is full, a task waits for room.
+    pub fn leave(&self, session: &Session) {
+        let shard = self.shard_of_user(&session.client.tenant, &session.client.user);
+        let command = Command::Leave(session.client.id);
+        if let Err(mpsc::error::TrySendError::Full(command)) = shard.try_send(command) {
+            let shard = shard.clone();
+            self.inner.tracker.spawn(async move {
+                let _ = shard.send(command).await;
+            });
+        }
+    }
+
+    /// Closes sessions. The tally counts those that were not closing already.
+    pub async fn close(&self, which: CloseTarget, why: Close) -> Tally {
+        let shards = match &which {
+            CloseTarget::All => &self.inner.shards[..],
+            CloseTarget::User { tenant, user, .. } => std::slice::from_ref(self.shard_of_user(tenant, user)),
+        };
+        let count = Arc::new(Count::new(shards.len()));
+        for shard in shards {
+            let command = Command::Close { which: which.clone(), why, count: count.clone() };
+            if shard.send(command).await.is_err() {
+                count.add(0);
+            }
+        }
+        Tally(count)
+    }
+
+    /// Closes every session with 1012, evenly over `window`, and at once any that joins later. Returns immediately;
+    /// [`Self::sessions`] falls to 0 meanwhile.
+    pub fn drain(&self, window: Duration) {
+        for shard in &self.inner.shards {
+            let shard = shard.clone();
+            self.inner.tracker.spawn(async move {
+                let _ = shard.send(Command::Drain(window)).await;
+            });
+        }
+    }
+
+    /// Sessions that have joined and not left.
+    pub fn sessions(&self) -> usize {
+        self.inner.open.load(Relaxed)
+    }
+
+    /// Whether a shard has panicked.
+    pub fn has_failed(&self) -> bool {
+        self.inner.failed.load(Relaxed)
+    }
+
+    /// What sessions share.
+    pub(crate) fn common(&self) -> Arc<Common> {
+        self.inner.common.clone()
+    }
+
+    fn shard_of_user(&self, tenant: &Tenant, user: &UserId) -> &mpsc::Sender<Command> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((tenant, user));
+        let at = hash % self.inner.shards.len() as u64;
+        &self.inner.shards[usize::try_from(at).unwrap_or(0)]
+    }
+
+    fn shards_of(&self, group: &Group) -> &[mpsc::Sender<Command>] {
+        match &group.name {
+            GroupName::DashboardUser(user)
+            | GroupName::SubscriptionsUser(user)
+            | GroupName::NotificationsUser(user) => std::slice::from_ref(self.shard_of_user(&group.tenant, user)),
+            GroupName::AdminDashboard | GroupName::SubscriptionAdmin | GroupName::Presence => &self.inner.shards,
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The network of a node that has no peers: every call says so.
 
-use super::types::{Raft, TypeConfig, Vote};
+use super::types::{TypeConfig, Vote};
 use crate::protocol::NodeId;
 use openraft::{
     BasicNode, OptionalSend, RaftNetwork, RaftNetworkFactory, Snapshot,

@@ -64,14 +64,20 @@ pub enum StartError {
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// A running node.
-#[derive(Clone, Debug)]
+/// A running node; clones are handles to the same one.
+#[derive(Clone)]
 pub struct Node {
     raft: Raft,
     log: Log,
     tables: Tables,
     snapshots: Snapshots,
     records: Records,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("figures", &self.figures()).finish_non_exhaustive()
+    }
 }
 
 /// Figures about what a node keeps, for metrics and `/stats`.
@@ -162,7 +168,7 @@ impl Node {
         Figures {
             log: self.log.stats(),
             log_bytes: self.log.bytes(),
-            table_bytes: self.tables.disk_bytes(),
+            table_bytes: self.tables.disk_bytes().unwrap_or(0),
             snapshot_bytes: self.newest_snapshot_bytes(),
             applied_index: raft.last_applied.map_or(0, |id| id.index),
             last_index: raft.last_log_index.unwrap_or(0),
@@ -261,12 +267,12 @@ impl Node {
     fn purgeable(&self) -> Option<u64> {
         let snapshots = self.snapshots.list().ok()?;
         let [_, older, ..] = snapshots.as_slice() else { return None };
-        let upto = AppliedState::decode(older.meta()).ok()?.last?.index;
+        let upto = AppliedState::decode(&older.meta).ok()?.last?.index;
         (self.log.state().entries.start <= upto).then_some(upto)
     }
 
     fn newest_snapshot_bytes(&self) -> u64 {
-        self.snapshots.list().ok().and_then(|all| all.first().map(|file| file.bytes())).unwrap_or(0)
+        self.snapshots.list().ok().and_then(|all| all.first().map(|file| file.bytes)).unwrap_or(0)
     }
 }
 

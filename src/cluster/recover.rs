@@ -50,13 +50,13 @@ pub enum RecoverError {
     },
     /// The log is older than the tables.
     #[error(
-        "the log ends at entry {log} but the tables have applied entry {tables}: acknowledged entries are missing from \
+        "the log ends at entry {log} but entry {tables} was applied: acknowledged entries are missing from \
          the log directory. Restore its files, or a backup"
     )]
     LogBehindTables {
         /// Where the log ends.
         log: u64,
-        /// What the tables have applied.
+        /// What the tables, or a snapshot, have applied.
         tables: u64,
     },
 }
@@ -66,8 +66,8 @@ impl RecoverError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Log(error) => error.is_damage(),
-            Self::Snapshot(error) => !error.is_io(),
-            Self::Tables(error) => !error.is_io(),
+            Self::Snapshot(error) => !matches!(error, SnapshotError::Io { .. }),
+            Self::Tables(error) => error.is_damage(),
             Self::Codec(_) | Self::NothingToRebuildFrom { .. } | Self::LogBehindTables { .. } => true,
         }
     }
@@ -77,6 +77,7 @@ impl RecoverError {
 pub(crate) fn open(dir: &Path, log: LogOptions, tables: &tables::Options) -> Result<Opened, RecoverError> {
     let log = Log::open(&dir.join("log"), log)?;
     let snapshots = Snapshots::open(&dir.join("snapshots"))?;
+    check_snapshots_are_behind(&log, &snapshots)?;
     let at = dir.join("tables");
     let (tables, applied) = match usable(&at, tables, &log) {
         Ok(opened) => opened,
@@ -84,6 +85,20 @@ pub(crate) fn open(dir: &Path, log: LogOptions, tables: &tables::Options) -> Res
         Err(Unusable::Rebuild(why)) => rebuild(&at, tables, (&log, &snapshots), why)?,
     };
     Ok(Opened { log, snapshots, tables, applied })
+}
+
+/// A log that does not even reach the snapshots has lost something, whatever the tables say.
+fn check_snapshots_are_behind(log: &Log, snapshots: &Snapshots) -> Result<(), RecoverError> {
+    let state = log.state();
+    let end = state.entries.end.checked_sub(1).max(state.last_purged.map(|(index, _)| index));
+    for snapshot in snapshots.list()? {
+        let at = AppliedState::decode(&snapshot.meta)?.last.map(|last| last.index);
+        if at > end {
+            let (log, tables) = (end.unwrap_or(0), at.unwrap_or(0));
+            return Err(RecoverError::LogBehindTables { log, tables });
+        }
+    }
+    Ok(())
 }
 
 enum Unusable {
@@ -94,7 +109,7 @@ enum Unusable {
 /// The tables as they are, if the log can continue them.
 fn usable(dir: &Path, options: &tables::Options, log: &Log) -> Result<(Tables, AppliedState), Unusable> {
     let tables = Tables::open(dir, options).map_err(|error| {
-        if error.is_io() { Unusable::Fatal(error.into()) } else { Unusable::Rebuild(error.to_string()) }
+        if error.is_damage() { Unusable::Rebuild(error.to_string()) } else { Unusable::Fatal(error.into()) }
     })?;
     let applied = tables.applied().map(|bytes| AppliedState::decode(&bytes)).transpose();
     let applied = applied.map_err(|error| Unusable::Rebuild(error.to_string()))?.unwrap_or_default();
@@ -125,14 +140,14 @@ fn rebuild(
     tracing::warn!(%why, "the tables are rebuilt from snapshot and log");
     for snapshot in snapshots.list()? {
         if let Some(applied) = fits(&snapshot, purged, state.entries.end) {
-            let tables = Tables::restore_from(dir, &snapshot, snapshot.meta(), options)?;
+            let tables = tables::restore_from(dir, options, &snapshot, &snapshot.meta)?;
             return Ok((tables, applied));
         }
     }
     match purged {
         Some(purged) => Err(RecoverError::NothingToRebuildFrom { why, purged }),
         None => {
-            Tables::wipe(dir)?;
+            tables::wipe(dir)?;
             Ok((Tables::open(dir, options)?, AppliedState::default()))
         }
     }
@@ -140,7 +155,7 @@ fn rebuild(
 
 /// Whether a snapshot is intact and the log continues it.
 fn fits(snapshot: &SnapshotFile, purged: Option<u64>, end: u64) -> Option<AppliedState> {
-    let applied = AppliedState::decode(snapshot.meta()).ok()?;
+    let applied = AppliedState::decode(&snapshot.meta).ok()?;
     let index = applied.last?.index;
     if purged.is_some_and(|purged| index < purged) || index >= end.max(purged.map_or(0, |p| p + 1)) {
         return None;
@@ -148,7 +163,7 @@ fn fits(snapshot: &SnapshotFile, purged: Option<u64>, end: u64) -> Option<Applie
     match snapshot.verify() {
         Ok(()) => Some(applied),
         Err(error) => {
-            tracing::warn!(%error, path = %snapshot.path().display(), "a damaged snapshot is passed over");
+            tracing::warn!(%error, path = %snapshot.path.display(), "a damaged snapshot is passed over");
             None
         }
     }

@@ -6,9 +6,10 @@ use super::{
 };
 use carillon_storage::{
     snapshot::{SnapshotError, SnapshotFile, Snapshots},
-    tables::{TableError, Tables},
+    tables::{Direction, Read, TableError, Tables, Writes},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
+use std::{io::Read as _, ops::ControlFlow};
 
 /// How often a scan that fell behind the writers is begun anew before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -31,13 +32,15 @@ pub(crate) enum BuildError {
     Tables(#[from] TableError),
     #[error(transparent)]
     Codec(#[from] carillon_storage::CodecError),
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     #[error("the snapshot's thread ended: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
 impl SnapshotBuilder {
     fn write_once(&self) -> Result<SnapshotFile, BuildError> {
-        let mut scan = self.tables.scan_consistently();
+        let mut scan = self.tables.scan_consistently()?;
         let mut writer = self.snapshots.create(scan.applied().unwrap_or_default())?;
         while let Some(rows) = scan.next_chunk(ROWS_PER_CHUNK)? {
             for (key, value) in rows {
@@ -51,7 +54,7 @@ impl SnapshotBuilder {
         let mut attempt = 1;
         loop {
             match self.write_once() {
-                Err(BuildError::Tables(TableError::ScanAborted { .. })) if attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
                 done => return done,
             }
         }
@@ -70,12 +73,12 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 
 /// A snapshot file with what openraft wants to know of it.
 fn as_openraft(file: SnapshotFile) -> Result<Snapshot<TypeConfig>, carillon_storage::CodecError> {
-    let applied = AppliedState::decode(file.meta())?;
+    let applied = AppliedState::decode(&file.meta)?;
     let index = applied.last.map_or(0, |last| last.index);
     let meta = SnapshotMeta {
         last_log_id: applied.last,
         last_membership: applied.membership,
-        snapshot_id: format!("{index}-{}", file.bytes()),
+        snapshot_id: format!("{index}-{}", file.bytes),
     };
     Ok(Snapshot { meta, snapshot: Box::new(file) })
 }
@@ -85,4 +88,32 @@ pub(crate) fn newest(snapshots: &Snapshots) -> Result<Option<Snapshot<TypeConfig
     let read = |e: &dyn std::error::Error| StorageIOError::read_snapshot(None, AnyError::error(e));
     let newest = snapshots.list().map_err(|e| read(&e))?.into_iter().next();
     newest.map(as_openraft).transpose().map_err(|e| read(&e).into())
+}
+
+/// Copies a snapshot file into this node's directory, every byte checked.
+pub(crate) fn adopt(snapshots: &Snapshots, from: &SnapshotFile) -> Result<SnapshotFile, BuildError> {
+    let mut source = std::fs::File::open(&from.path)?;
+    let mut receiver = snapshots.receive()?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = source.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(receiver.finish()?);
+        }
+        receiver.write(&buffer[..n])?;
+    }
+}
+
+/// Puts a snapshot's rows in place of all that the tables hold, in one commit.
+pub(crate) fn replace(tables: &Tables, with: &SnapshotFile) -> Result<(), BuildError> {
+    let mut writes = Writes::new();
+    tables.reader().scan(&[], &[], Direction::Forward, &mut |key, _| {
+        writes.insert(key.to_vec(), None);
+        ControlFlow::Continue(())
+    })?;
+    for record in with.records()? {
+        let (key, value) = record?;
+        writes.insert(key, Some(value));
+    }
+    Ok(tables.commit(&writes, &with.meta)?)
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     broker::{Broker, CloseTarget, Publication, Tally},
-    protocol::{CloseCode, Group, NodeId, Pos},
+    protocol::{Close, Group, NodeId, Pos},
     records::{self, Batch, Effect, EffectKind, RecordsError, Reply, Roster},
 };
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use openraft::{
     storage::RaftStateMachine,
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// What the proposer learns of its own batch beside the replies: who was told, by position.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl StateMachine {
             EffectKind::Close { user, staff_only } => {
                 let target = CloseTarget::User { tenant: effect.tenant, user, staff_only };
                 // Whoever asked for the change does not wait for sockets to end.
-                let _ = self.broker.close(target, CloseCode::Disconnected).await;
+                let _ = self.broker.close(target, Close::Disconnected).await;
                 None
             }
             EffectKind::Online { .. } | EffectKind::Offline { .. } | EffectKind::Renamed { .. } => None,
@@ -149,16 +149,20 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError> {
-        let none = AnyError::error("snapshots of other nodes are not received in this release");
-        Err(StorageIOError::read_snapshot(None, none).into())
+        // A place for the file that arrives; `install_snapshot` copies it into this node's directory.
+        Ok(Box::new(SnapshotFile { path: PathBuf::new(), meta: Vec::new(), bytes: 0 }))
     }
 
     async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: Box<SnapshotFile>) -> Result<(), StorageError> {
-        let install = |e: &dyn std::error::Error| StorageIOError::read_snapshot(None, AnyError::error(e));
-        let applied = AppliedState::decode(snapshot.meta()).map_err(|e| install(&e))?;
-        self.tables.replace_with(&snapshot, snapshot.meta()).map_err(|e| install(&e))?;
+        let at = snapshot.path.clone();
+        let failed = |e: &dyn std::fmt::Display| {
+            StorageIOError::read_snapshot(None, AnyError::error(format!("{}: {e}", at.display())))
+        };
+        let applied = AppliedState::decode(&snapshot.meta).map_err(|e| failed(&e))?;
+        snapshot::adopt(&self.snapshots, &snapshot).map_err(|e| failed(&e))?;
+        snapshot::replace(&self.tables, &snapshot).map_err(|e| failed(&e))?;
         let at = Pos::new(applied.last.map_or(0, |last| last.index), 0);
-        *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| install(&e))?;
+        *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| failed(&e))?;
         self.applied = applied;
         Ok(())
     }

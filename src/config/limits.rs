@@ -59,6 +59,16 @@ pub const HANDSHAKES_MAX: usize = 128;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Publishes, joins and leaves waiting for one shard.
 pub const SHARD_QUEUE_MAX: usize = 8_192;
+/// Frames, and bytes, that a shard takes in for its sessions before it has written to each that waits.
+pub const SHARD_PASS_FRAMES_MAX: u32 = 128;
+/// See [`SHARD_PASS_FRAMES_MAX`].
+pub const SHARD_PASS_BYTES_MAX: usize = 256 << 10;
+/// How long a closing socket may take for what is queued, the close frame and its own goodbye.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of this node that are not (or not yet) WebSockets.
+pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; a slow client goes on without one.
+pub const HANDSHAKE_PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Age at which an ephemeral frame in an outbox is dropped.
 pub const EPHEMERAL_AGE_MAX: Duration = Duration::from_secs(60);
 /// Bad frames in a row after which a socket is closed.

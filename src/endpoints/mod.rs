@@ -125,8 +125,8 @@ impl Endpoints {
         match client.endpoint {
             Endpoint::Presence => self.desk.opened(&client.tenant, &client.user).await,
             Endpoint::Notifications => {
-                let query = |rows: &_| inbox::unread_count(rows, &client.tenant, &client.user);
-                let (unread, at) = self.records.read_at(query)?;
+                let (unread, at) =
+                    self.records.read_at(|rows| inbox::unread_count(rows, &client.tenant, &client.user))?;
                 Ok(Greeting { frames: vec![established(), frames::unread_count(unread)], at })
             }
             // Nothing of what was committed is in the greeting: everything that was held back follows it.

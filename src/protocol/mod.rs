@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no async: everything here is a function over values.
 
+mod close;
 mod endpoint;
 pub mod event;
 pub mod frames;
@@ -9,7 +10,9 @@ mod group;
 mod ids;
 mod incoming;
 mod time;
+pub mod websocket;
 
+pub use close::Close;
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
 pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, UserId};

@@ -97,10 +97,6 @@ impl Key {
         at
     }
 
-    /// The place of an idempotency key in the order of their making.
-    pub(crate) fn idempotency_order(pos: Pos) -> Self {
-        Self::new(Table::IdempotencyOrder).number(pos.0)
-    }
 
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {

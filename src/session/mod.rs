@@ -1,1 +1,19 @@
-//! (being built)
+//! One connection: what it may do ([`state`]), what waits for it ([`outbox`]), the task that reads it ([`task`]).
+//!
+//! The broker holds [`Session`] handles and writes through them; a session's own task reads, and writes only what
+//! the socket would not take at once.
+
+mod boundary;
+mod clock;
+mod handle;
+pub mod metrics;
+pub mod outbox;
+mod rate;
+mod reader;
+pub mod state;
+mod task;
+
+pub use clock::Clock;
+pub(crate) use handle::Flushed;
+pub use handle::{Common, Session, Wire};
+pub use task::{House, Stream, begin};

@@ -24,6 +24,8 @@ pub const OUTBOX_BYTES: &str = "carillon_outbox_bytes";
 pub const PUBLISHES: &str = "carillon_publishes_total";
 /// Commands that the log took.
 pub const PROPOSALS: &str = "carillon_proposals_total";
+/// Log entries that they were packed into.
+pub const PROPOSAL_BATCHES: &str = "carillon_proposal_batches_total";
 /// From a proposal to its commit.
 pub const PROPOSAL_SECONDS: &str = "carillon_proposal_seconds";
 /// Calls of fdatasync; their number is `_count`.
@@ -102,6 +104,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     OUTBOX_BYTES Gauge BYTES, [], "Bytes waiting for slow readers.";
     PUBLISHES Counter None, ["kind"], "Events published, by kind: durable, ephemeral.";
     PROPOSALS Counter None, [], "Durable commands that the log took.";
+    PROPOSAL_BATCHES Counter None, [], "Log entries that they were packed into.";
     PROPOSAL_SECONDS Seconds SECONDS, [], "From a proposal to its commit.";
     FSYNC_SECONDS Seconds SECONDS, [], "Duration of fdatasync.";
     LOG_BYTES Gauge BYTES, [], "Bytes of the log on disk.";

@@ -1,0 +1,253 @@
+//! A shard: one task that owns some of the sessions and the groups they are in, and writes to them.
+//!
+//! It takes publishes in, queues each to all its members, and then writes to those that wait, first come first
+//! served, in chunks, taking in new publishes between chunks: a session that has not been reached yet gets
+//! everything in one write. It never waits for a socket.
+
+use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::Seats, tally::Count};
+use crate::{
+    config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
+    protocol::{Close, Group, SessionId, Tenant, UserId, websocket},
+    session::{Common, Flushed, Session, outbox::Pushed},
+};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Sessions that are written to between two looks at the queue.
+const CHUNK: usize = 64;
+/// Commands taken in at once.
+const COMMANDS: usize = 128;
+
+/// What a shard is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Publish(Arc<Job>),
+    Join { session: Arc<Session>, group: Group, done: oneshot::Sender<()> },
+    Leave(SessionId),
+    Close { which: CloseTarget, why: Close, count: Arc<Count> },
+    Drain(Duration),
+}
+
+/// Whose sessions to close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseTarget {
+    /// One user's.
+    User {
+        /// Whose user.
+        tenant: Tenant,
+        /// Which user.
+        user: UserId,
+        /// Only those on endpoints that are for staff.
+        staff_only: bool,
+    },
+    /// Everybody's.
+    All,
+}
+
+impl CloseTarget {
+    fn matches(&self, session: &Session) -> bool {
+        let client = &session.client;
+        match self {
+            Self::All => true,
+            Self::User { tenant, user, staff_only } => {
+                client.user == *user && client.tenant == *tenant && (!staff_only || client.endpoint.staff_only())
+            }
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) queue: mpsc::Receiver<Command>,
+    pub(super) common: Arc<Common>,
+    pub(super) meters: Meters,
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) roster: Roster<Arc<Session>>,
+    pub(super) seats: Seats,
+    pub(super) dirty: VecDeque<Arc<Session>>,
+    pub(super) pass: Pass,
+    pub(super) draining: Option<Draining>,
+    /// This shard's part of the gauge of waiting bytes.
+    pub(super) waiting_shown: u64,
+}
+
+/// How much was taken in since the round of writes began. Without this bound a burst of publishes to a big group
+/// would overflow the outboxes of readers who are perfectly quick, only because their turn hasn't come.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// Sessions that waited when it began and still do.
+    left: usize,
+    frames: u32,
+    bytes: usize,
+}
+
+impl Pass {
+    fn is_full(&self) -> bool {
+        self.frames >= SHARD_PASS_FRAMES_MAX || self.bytes >= SHARD_PASS_BYTES_MAX
+    }
+}
+
+impl Shard {
+    /// Until `stop`, or until nobody can send any more.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut commands = Vec::with_capacity(COMMANDS);
+        let mut swept = self.common.clock.tick();
+        loop {
+            if self.dirty.is_empty() {
+                let wake = self.wake_at(swept);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return self.close_all(),
+                    n = self.queue.recv_many(&mut commands, COMMANDS) => if n == 0 { return },
+                    () = tokio::time::sleep_until(wake) => {}
+                }
+            } else if stop.is_cancelled() {
+                return self.close_all();
+            }
+            self.take_in(&mut commands);
+            self.write_chunk();
+            let now = self.common.clock.tick();
+            if now > swept {
+                swept = now;
+                self.sweep(now);
+            }
+            self.go_on_draining();
+            if !self.dirty.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// The end: sessions say goodbye by themselves.
+    fn close_all(&self) {
+        for session in self.seats.iter() {
+            session.close(Close::GoingAway);
+        }
+    }
+
+    fn wake_at(&self, swept: u32) -> Instant {
+        let sweep = self.common.clock.at(swept.saturating_add(1));
+        self.draining.as_ref().and_then(Draining::next_at).map_or(sweep, |at| at.min(sweep))
+    }
+
+    fn take_in(&mut self, commands: &mut Vec<Command>) {
+        for command in commands.drain(..) {
+            self.apply(command);
+        }
+        for _ in 0..COMMANDS {
+            if self.pass.is_full() {
+                return;
+            }
+            let Ok(command) = self.queue.try_recv() else { return };
+            self.apply(command);
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        match command {
+            Command::Publish(job) => self.deliver(&job),
+            Command::Join { session, group, done } => self.join(session, group, done),
+            Command::Leave(id) => self.leave(id),
+            Command::Close { which, why, count } => {
+                let closed = self.seats.iter().filter(|s| which.matches(s)).filter(|s| s.close(why)).count();
+                count.add(closed as u64);
+            }
+            Command::Drain(window) => {
+                let ids = self.seats.iter().map(|s| s.client.id).collect();
+                self.draining.get_or_insert_with(|| Draining::start(ids, window));
+            }
+        }
+    }
+
+    fn deliver(&mut self, job: &Job) {
+        self.pass.frames += job.chunk.frames;
+        self.pass.bytes += job.chunk.bytes.len();
+        let mut reached = 0;
+        for entry in self.roster.members(&job.group) {
+            if Some(entry.id) == job.except {
+                continue;
+            }
+            match entry.member.queue(&job.chunk) {
+                Pushed::First => self.dirty.push_back(entry.member.clone()),
+                Pushed::Behind => {}
+                Pushed::Known | Pushed::Dropped | Pushed::Full | Pushed::Ending => continue,
+            }
+            reached += 1;
+        }
+        self.meters.frames_out.increment(reached * u64::from(job.chunk.frames));
+        job.count.add(reached);
+    }
+
+    fn join(&mut self, session: Arc<Session>, group: Group, done: oneshot::Sender<()>) {
+        let endpoint = session.client.endpoint;
+        if self.draining.is_some() {
+            session.close(super::drain::close_for(session.client.id));
+        }
+        self.roster.join(group, session.client.id, session.clone());
+        if self.seats.insert(session) {
+            self.meters.sessions(endpoint).increment(1.0);
+            self.open.fetch_add(1, Relaxed);
+        }
+        // A session that has gone meanwhile leaves behind this command.
+        let _ = done.send(());
+    }
+
+    fn leave(&mut self, id: SessionId) {
+        self.roster.leave(id);
+        if let Some(session) = self.seats.remove(id) {
+            self.meters.sessions(session.client.endpoint).decrement(1.0);
+            self.open.fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn write_chunk(&mut self) {
+        for _ in 0..CHUNK {
+            let Some(session) = self.dirty.pop_front() else { break };
+            if session.flush() != Flushed::Empty {
+                // Full: its task waits for room. Broken: its task notices.
+                session.wake();
+            }
+        }
+        self.pass.left = self.pass.left.saturating_sub(CHUNK);
+        if self.pass.left == 0 {
+            self.pass = Pass { left: self.dirty.len(), ..Pass::default() };
+        }
+    }
+
+    fn sweep(&mut self, now: u32) {
+        for session in self.seats.take_expired(now) {
+            session.close(Close::TokenExpired);
+        }
+        for session in self.seats.sweep(now) {
+            if session.control(websocket::PING_FRAME) == Pushed::First {
+                self.dirty.push_back(session);
+            }
+        }
+        // Shards share the gauge, so each moves it by its own change.
+        let waiting = self.seats.outbox_bytes();
+        #[allow(clippy::cast_precision_loss)]
+        self.common.meters.outbox_bytes.increment(waiting as f64 - self.waiting_shown as f64);
+        self.waiting_shown = waiting;
+    }
+
+    fn go_on_draining(&mut self) {
+        let Some(draining) = &mut self.draining else { return };
+        for id in draining.due(Instant::now()) {
+            if let Some(session) = self.seats.get(id) {
+                session.close(super::drain::close_for(id));
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The part of a session that others hold: who it is, its outbox, its socket's writing end.
+//!
+//! Whoever queues may flush; the session's own task flushes when the socket was full. The outbox's lock makes them
+//! one writer: it is held for one non-blocking write, never across an `.await`.
+
+use super::{
+    clock::Clock,
+    metrics::{End, Meters},
+    outbox::{Chunk, Kind, Outbox, Pushed, Room},
+};
+use crate::{
+    endpoints::Client,
+    protocol::{Close, Pos, websocket},
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::{
+    cell::RefCell,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Waker},
+};
+use tokio::net::TcpStream;
+
+thread_local! {
+    /// Where small frames are copied together for one write.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What all sessions of a server share.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// How much may wait for one reader.
+    pub room: Room,
+    /// Coarse time.
+    pub clock: Clock,
+    /// Counters.
+    pub meters: Meters,
+}
+
+/// The socket as far as the handle has it.
+#[derive(Debug)]
+pub enum Wire {
+    /// Anybody may write.
+    Plain(TcpStream),
+    /// The session's task owns the stream (TLS) and is woken to write.
+    Own,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing waits.
+    Empty,
+    /// The socket is full, or isn't ours: the session's task goes on.
+    Blocked,
+    /// The socket is broken.
+    Broken,
+}
+
+/// One connection, as others see it.
+#[derive(Debug)]
+pub struct Session {
+    /// Who it is and what it was opened for.
+    pub client: Client,
+    pub(crate) common: Arc<Common>,
+    pub(crate) wire: Wire,
+    /// The coarse second from which its credential is no longer good.
+    pub(crate) expires: u32,
+    /// The coarse second in which something was last heard from the peer.
+    heard: AtomicU32,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    outbox: Outbox,
+    /// The session's task, waiting.
+    waker: Option<Waker>,
+    /// Why it ends, once that is settled. The first reason stays.
+    end: Option<End>,
+}
+
+impl Session {
+    /// A session whose outbox holds back until it is greeted.
+    pub fn new(client: Client, wire: Wire, expires: u32, common: Arc<Common>) -> Arc<Self> {
+        let outbox = Outbox::new(common.room);
+        let heard = AtomicU32::new(common.clock.now());
+        let shared = Mutex::new(Shared { outbox, waker: None, end: None });
+        Arc::new(Self { client, common, wire, expires, heard, shared })
+    }
+
+    /// Queues without writing. On [`Pushed::First`] the caller has to flush.
+    pub(crate) fn queue(&self, chunk: &Chunk) -> Pushed {
+        let mut shared = self.shared.lock();
+        let pushed = shared.outbox.push(chunk, self.common.clock.now());
+        match pushed {
+            Pushed::Dropped => self.common.meters.dropped_full.increment(chunk.frames.into()),
+            Pushed::Full => end(&mut shared, End::Ours(Close::Slow), Some(Close::Slow.frame())),
+            _ => {}
+        }
+        pushed
+    }
+
+    /// Queues a text message for this session alone. The caller is its task, which writes next.
+    pub(crate) fn reply(&self, text: &str) -> Pushed {
+        let bytes = websocket::encode(websocket::TEXT, text.as_bytes());
+        // A reply is the answer to a question: like a durable frame it comes or the session ends, but it is in no log.
+        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
+    }
+
+    /// Queues a pong or another control frame, unless there is no room.
+    pub(crate) fn control(&self, bytes: Bytes) -> Pushed {
+        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Ephemeral })
+    }
+
+    /// The greeting goes first, then what was held back after `at`.
+    pub(crate) fn open<T: AsRef<[u8]>>(&self, greeting: &[T], at: Pos) {
+        let frames = u32::try_from(greeting.len()).unwrap_or(u32::MAX);
+        let chunk = Chunk { bytes: websocket::encode_texts(greeting), frames, kind: Kind::Durable(at) };
+        self.shared.lock().outbox.open(chunk, at, self.common.clock.now());
+    }
+
+    /// Ends the session: what is queued, then the close frame, as far as the socket takes it within the deadline.
+    /// False if it was ending already.
+    pub fn close(&self, why: Close) -> bool {
+        self.end(End::Ours(why), Some(why.frame()))
+    }
+
+    /// The client closed: its close frame is answered.
+    pub(super) fn close_answered(&self, answer: Bytes) {
+        self.end(End::Peer, Some(answer));
+    }
+
+    /// Ends the session without another byte.
+    pub(crate) fn abort(&self, why: End) {
+        self.end(why, None);
+    }
+
+    fn end(&self, why: End, frame: Option<Bytes>) -> bool {
+        let mut shared = self.shared.lock();
+        let first = shared.end.is_none();
+        end(&mut shared, why, frame);
+        first
+    }
+
+    /// Writes until nothing waits or the socket is full.
+    pub(crate) fn flush(&self) -> Flushed {
+        let Wire::Plain(stream) = &self.wire else {
+            self.wake();
+            return Flushed::Blocked;
+        };
+        self.flush_with(|bytes| stream.try_write(bytes))
+    }
+
+    /// As [`Self::flush`], through a `write` that answers `WouldBlock` when the socket is full.
+    pub(super) fn flush_with(&self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> Flushed {
+        let mut shared = self.shared.lock();
+        let aged = shared.outbox.drop_aged(self.common.clock.now());
+        if aged > 0 {
+            self.common.meters.dropped_aged.increment(aged.into());
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let bytes = shared.outbox.front(scratch);
+                if bytes.is_empty() {
+                    return Flushed::Empty;
+                }
+                match write(bytes) {
+                    Ok(0) => return Flushed::Broken,
+                    Ok(written) => {
+                        shared.outbox.wrote(written);
+                        self.common.meters.bytes_out.increment(written as u64);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Flushed::Blocked,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => return Flushed::Broken,
+                }
+            }
+        })
+    }
+
+    /// Has the session's task look at the session again.
+    pub(crate) fn wake(&self) {
+        let waker = self.shared.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The session's task waits here from now on. Says whether something waits to be written, and whether it ends.
+    pub(super) fn watch(&self, cx: &mut Context<'_>) -> (bool, Option<End>) {
+        let mut shared = self.shared.lock();
+        if !shared.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            shared.waker = Some(cx.waker().clone());
+        }
+        (shared.outbox.has_work(), shared.end)
+    }
+
+    /// Why it ended, if it has.
+    pub(super) fn ended(&self) -> Option<End> {
+        self.shared.lock().end
+    }
+
+    /// Something came from the peer, or went to it after it had been full: it is there.
+    pub(crate) fn hear(&self) {
+        self.heard.store(self.common.clock.now(), Relaxed);
+    }
+
+    /// The coarse second in which the peer last gave a sign of life.
+    pub(crate) fn heard(&self) -> u32 {
+        self.heard.load(Relaxed)
+    }
+
+    /// For the sweep: drops what is too old, returns the bytes that still wait.
+    pub(crate) fn age(&self, now: u32) -> u32 {
+        let mut shared = self.shared.lock();
+        let aged = shared.outbox.drop_aged(now);
+        if aged > 0 {
+            self.common.meters.dropped_aged.increment(aged.into());
+        }
+        shared.outbox.bytes()
+    }
+}
+
+fn end(shared: &mut Shared, why: End, frame: Option<Bytes>) {
+    if shared.end.is_none() {
+        shared.end = Some(why);
+        match frame {
+            Some(frame) => {
+                shared.outbox.close(frame);
+            }
+            None => shared.outbox.abort(),
+        }
+    } else if frame.is_none() {
+        shared.outbox.abort();
+    }
+    if let Some(waker) = shared.waker.take() {
+        waker.wake();
+    }
+}

@@ -1,0 +1,243 @@
+//! The task of one connection: greets, reads, has messages answered, writes when nobody else can, says goodbye.
+//!
+//! One message at a time: while one is being answered nothing is read, so what a client can have under way is
+//! bounded by TCP. Writing goes on meanwhile. Rare stretches are boxed: an idle session is a small future.
+
+use super::{
+    handle::{Common, Session, Wire},
+    metrics::{self, End},
+    rate::Rate,
+    reader::{Inbound, Reader, Socket},
+    state::{Conduct, TOO_FAST},
+};
+use crate::{
+    auth::Identity,
+    broker::Broker,
+    config::{Limits, limits::CLOSE_TIMEOUT},
+    endpoints::{Answer, Client, Endpoints},
+    protocol::{Close, Timestamp},
+};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::server::TlsStream;
+
+/// What every session needs of its server.
+#[derive(Debug)]
+pub struct House {
+    /// What each path does.
+    pub endpoints: Arc<Endpoints>,
+    /// Who hears what.
+    pub broker: Broker,
+    rate: Rate,
+    message_bytes: usize,
+    start: Instant,
+}
+
+impl House {
+    /// One for all sessions.
+    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, limits: &Limits) -> Self {
+        let rate = Rate::new(limits.messages_per_second, limits.messages_burst);
+        Self { endpoints, broker, rate, message_bytes: limits.message_bytes, start: Instant::now() }
+    }
+}
+
+/// A connection after its upgrade.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Makes a session of an upgraded connection: give the future to a task. `early` are bytes that came with the
+/// handshake.
+pub fn begin(
+    house: Arc<House>,
+    (stream, early): (Stream, &[u8]),
+    (client, identity): (Client, Box<Identity>),
+) -> impl Future<Output = ()> + Send + use<> {
+    let (wire, socket) = match stream {
+        Stream::Plain(stream) => (Wire::Plain(stream), Socket::Plain),
+        Stream::Tls(stream) => (Wire::Own, Socket::Tls(stream)),
+    };
+    let common: Arc<Common> = house.broker.common();
+    let expires = expiry(&common, identity.expires_at);
+    let reader = Reader::new(socket, house.message_bytes, early);
+    let session = Session::new(client, wire, expires, common);
+    let task = Task { stay: Stay { session, house, greeted: false }, reader, conduct: Conduct::default() };
+    task.run(identity)
+}
+
+/// The coarse second at which the wall clock will show `at`.
+fn expiry(common: &Common, at: Timestamp) -> u32 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let left = Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).saturating_sub(now);
+    let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+    common.clock.tick().saturating_add(left).saturating_add(1)
+}
+
+struct Task {
+    stay: Stay,
+    reader: Reader,
+    conduct: Conduct,
+}
+
+/// What has to be undone when the session ends, however it ends: a panic too.
+struct Stay {
+    session: Arc<Session>,
+    house: Arc<House>,
+    greeted: bool,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let session = &self.session;
+        if std::thread::panicking() {
+            tracing::error!(session = session.client.id.0, "a session's task panicked; the session is closed");
+            session.close(Close::Internal);
+            session.flush();
+        }
+        self.house.broker.leave(session);
+        if self.greeted {
+            self.house.endpoints.closed(&session.client);
+        }
+        metrics::count_close(session.ended().unwrap_or(End::Gone));
+    }
+}
+
+impl Task {
+    async fn run(mut self, identity: Box<Identity>) {
+        let end = match Box::pin(self.greet(identity)).await {
+            Ok(()) => self.converse().await,
+            Err(end) => end,
+        };
+        match end {
+            End::Ours(why) => {
+                self.stay.session.close(why);
+            }
+            End::Peer => {}
+            End::Gone | End::Dead => return self.stay.session.abort(end),
+        }
+        Box::pin(self.say_goodbye()).await;
+    }
+
+    /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
+    async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
+        let Stay { session, house, greeted } = &mut self.stay;
+        let client = &session.client;
+        let group = client.endpoint.group(&client.tenant, &client.user);
+        house.broker.join(session, group).await;
+        *greeted = true;
+        let greeting = house.endpoints.greet(client).await.map_err(|_| End::Ours(Close::Overload))?;
+        session.open(&greeting.frames, greeting.at);
+        Ok(())
+    }
+
+    async fn converse(&mut self) -> End {
+        loop {
+            match poll_fn(|cx| self.poll_event(cx)).await {
+                Ok(inbound) => {
+                    if let Some(why) = self.treat(inbound).await {
+                        return End::Ours(why);
+                    }
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Writes what waits, then the next message. An end that others decided comes first.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
+        if let Poll::Ready(end) = self.poll_write(cx) {
+            return Poll::Ready(Err(end));
+        }
+        let next = self.reader.poll_next(&self.stay.session, cx);
+        // A pong may have been queued by the read.
+        match self.poll_write(cx) {
+            Poll::Ready(end) => Poll::Ready(Err(end)),
+            Poll::Pending => next,
+        }
+    }
+
+    /// Never ready while the session goes on.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let session = &self.stay.session;
+        let (has_work, end) = session.watch(cx);
+        if let Some(end) = end {
+            return Poll::Ready(end);
+        }
+        if has_work && let Poll::Ready(Err(end)) = self.reader.poll_flush(session, cx) {
+            return Poll::Ready(end);
+        }
+        Poll::Pending
+    }
+
+    /// Has a message answered; says why the session must close, if it must.
+    async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
+        let Stay { session, house, .. } = &self.stay;
+        session.common.meters.frames_in.increment(1);
+        if !self.conduct.allows(house.rate, house.start.elapsed()) {
+            session.reply(TOO_FAST);
+            return self.conduct.bad(Close::TooFast);
+        }
+        let answer = match inbound {
+            Inbound::Control => return None,
+            Inbound::Binary => house.endpoints.refuse_binary(),
+            Inbound::Text(text) => {
+                let (house, session) = (house.clone(), session.clone());
+                let answering: Pin<Box<dyn Future<Output = Answer> + Send>> =
+                    Box::pin(async move { house.endpoints.answer(&session.client, &text).await });
+                self.while_writing(answering).await
+            }
+        };
+        match answer {
+            Answer::Silence => self.conduct.good(),
+            Answer::Reply(text) => {
+                self.conduct.good();
+                self.stay.session.reply(&text);
+            }
+            Answer::Bad(text) => {
+                self.stay.session.reply(&text);
+                return self.conduct.bad(Close::BadFrames);
+            }
+        }
+        None
+    }
+
+    /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.
+    async fn while_writing<T>(&mut self, mut work: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+        poll_fn(|cx| {
+            let done = work.as_mut().poll(cx);
+            if done.is_pending() {
+                let _ = self.poll_write(cx);
+            }
+            done
+        })
+        .await
+    }
+
+    /// Writes what is queued, the close frame last; then waits for the peer to go. All within the deadline.
+    async fn say_goodbye(&mut self) {
+        let session = &self.stay.session;
+        let reader = &mut self.reader;
+        let parting = async move {
+            poll_fn(|cx| {
+                session.watch(cx);
+                reader.poll_flush(session, cx)
+            })
+            .await?;
+            let _ = poll_fn(|cx| reader.poll_shutdown(session, cx)).await;
+            poll_fn(|cx| reader.poll_discard(session, cx)).await;
+            Ok::<(), End>(())
+        };
+        // Too late or broken: the connection just ends.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, pin!(parting)).await;
+    }
+}

@@ -1,0 +1,107 @@
+//! From a request under `/ws/` to a promise of a session, or a refusal: everything that happens before the upgrade.
+
+use super::{
+    caps::{Caps, Place},
+    handshake,
+    metrics::Meters,
+    refuse::Refused,
+};
+use crate::{
+    auth::{Door, Identity},
+    endpoints::{AdmitError, Client},
+    protocol::{Endpoint, SessionId, Timestamp},
+    session::House,
+};
+use axum::body::Body;
+use hyper::{
+    Response, StatusCode,
+    header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    http::request::Parts,
+};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
+/// Bits of a session id that count; the rest names the node.
+const COUNTER_BITS: u32 = 48;
+
+/// Lets WebSockets in.
+#[derive(Debug)]
+pub struct Gate {
+    /// Who is it, and may it?
+    pub door: Arc<Door>,
+    /// What sessions need.
+    pub house: Arc<House>,
+    /// How many there may be.
+    pub caps: Caps,
+    ids: AtomicU64,
+}
+
+/// Somebody who may have a session once the upgrade is done.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) client: Client,
+    pub(super) identity: Box<Identity>,
+    pub(super) place: Place,
+}
+
+impl Gate {
+    /// `node` becomes part of every session's id.
+    pub fn new(door: Arc<Door>, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
+        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+    }
+
+    /// Checks everything and answers 101, or says why not.
+    pub(super) async fn admit(&self, parts: &Parts, address: IpAddr) -> Result<(Admitted, Response<Body>), Refused> {
+        let endpoint = Endpoint::at(parts.uri.path()).ok_or(Refused::UnknownPath)?;
+        let accept = handshake::accept(parts).map_err(Refused::NotAHandshake)?;
+        let mut place = self.caps.take(address).map_err(Refused::Full)?;
+        let admission =
+            self.door.admit(parts, endpoint, now()).map_err(|refusal| Refused::Forbidden(refusal.to_string()))?;
+        let identity = admission.identity;
+        place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
+        self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {
+            AdmitError::Refused(why) => Refused::Forbidden(why.to_owned()),
+            AdmitError::Unavailable(why) => Refused::Unavailable(why.to_owned()),
+        })?;
+        let client = Client {
+            id: SessionId(self.ids.fetch_add(1, Relaxed)),
+            endpoint,
+            tenant: identity.tenant.clone(),
+            user: identity.user.clone(),
+        };
+        let response = switching(&accept, admission.subprotocol);
+        Ok((Admitted { client, identity: Box::new(identity), place }, response))
+    }
+
+    pub(super) fn refuse(refused: &Refused) -> Response<Body> {
+        Meters::refused(refused.code());
+        refused.response()
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn switching(accept: &str, subprotocol: Option<&'static str>) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    // Base64 is always a good header value.
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    response
+}

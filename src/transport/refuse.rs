@@ -1,0 +1,91 @@
+//! Refusals before the upgrade: one table from reasons to statuses, one shape of body.
+
+use super::{caps::Full, handshake::NotAHandshake};
+use axum::body::Body;
+use hyper::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
+};
+
+/// Seconds after which a client that was refused for lack of room may try again.
+pub(super) const RETRY_AFTER_SECONDS: u8 = 5;
+
+/// Why a WebSocket is not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// No endpoint has this path.
+    UnknownPath,
+    /// Not a handshake.
+    NotAHandshake(NotAHandshake),
+    /// The door: no identity, no staff, a foreign origin.
+    Forbidden(String),
+    /// The endpoint can't admit anybody now.
+    Unavailable(String),
+    /// The server is leaving.
+    Leaving,
+    /// A cap.
+    Full(Full),
+}
+
+impl Refused {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownPath => StatusCode::NOT_FOUND,
+            Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => StatusCode::UPGRADE_REQUIRED,
+            Self::NotAHandshake(NotAHandshake::NotGet) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Full(Full::Address | Full::User) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) | Self::Leaving | Self::Full(Full::Total) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The `code` of the body; also the label of the counter.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPath => "not_found",
+            Self::NotAHandshake(_) => "not_a_websocket",
+            Self::Forbidden(_) => "forbidden",
+            Self::Unavailable(_) => "unavailable",
+            Self::Leaving => "leaving",
+            Self::Full(Full::Total) => "full",
+            Self::Full(Full::Address) => "address_full",
+            Self::Full(Full::User) => "user_full",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::UnknownPath => {
+                let paths = crate::protocol::Endpoint::ALL.map(crate::protocol::Endpoint::path);
+                format!("no WebSocket here: use one of {}", paths.join(", "))
+            }
+            Self::NotAHandshake(why) => why.to_string(),
+            Self::Forbidden(why) | Self::Unavailable(why) => why.clone(),
+            Self::Leaving => "this server is stopping; connect again".to_owned(),
+            Self::Full(full) => full.to_string(),
+        }
+    }
+
+    pub(super) fn response(&self) -> Response<Body> {
+        let body = serde_json::json!({ "error": { "code": self.code(), "message": self.message() } });
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status();
+        let mut header = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
+        header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.status() {
+            StatusCode::UPGRADE_REQUIRED => {
+                header(UPGRADE, HeaderValue::from_static("websocket"));
+                header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                header(hyper::header::ALLOW, HeaderValue::from_static("GET"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                header(RETRY_AFTER, RETRY_AFTER_SECONDS.to_string().parse().unwrap_or(HeaderValue::from_static("5")));
+            }
+            _ => {}
+        }
+        response
+    }
+}
