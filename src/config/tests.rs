@@ -1,6 +1,7 @@
 //! The loader from outside: texts in, settings or mistakes out.
 
 use super::{Config, Flag, Mistakes, Scope, default_toml, environment_help, load, schema::*};
+use proptest::prelude::*;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -264,4 +265,24 @@ fn only_what_is_meant_for_us_is_read_from_the_environment() {
 fn a_file_that_cannot_be_read_is_a_mistake() {
     let found = load(Some("/nowhere/c.toml".as_ref()), std::iter::empty(), &[]).expect_err("no file").to_string();
     assert!(found.contains("/nowhere/c.toml: the file cannot be read"), "{found}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_text_brings_the_loader_down(text in ".{0,200}", at in 0_usize..1 << 16, value in ".{0,40}") {
+        let damaged = {
+            let mut toml: Vec<char> = default_toml().chars().collect();
+            let at = at % toml.len();
+            toml.splice(at..at, text.chars());
+            toml.into_iter().collect::<String>()
+        };
+        for toml in [text, damaged] {
+            for setting in SETTINGS.iter().step_by(5) {
+                if let Err(Mistakes(all)) = try_load(&toml, &[(&setting.env_name(), &value)], &[]) {
+                    prop_assert!(!all.is_empty());
+                }
+            }
+        }
+    }
 }
