@@ -2,7 +2,7 @@
 //!
 //! A TOML file, then the environment, then flags; the later wins. One table (`schema.rs`) names every setting with
 //! its meaning and its range, and drives reading, `config default`, `config env` and the "did you mean".
-//! What comes out of [`load`] is valid; an embedding program may also fill [`Config`] itself.
+//! What comes out of [`load()`] is valid; an embedding program may also fill [`Config`] itself.
 
 mod auth;
 mod checks;

@@ -267,6 +267,44 @@ fn a_file_that_cannot_be_read_is_a_mistake() {
     assert!(found.contains("/nowhere/c.toml: the file cannot be read"), "{found}");
 }
 
+#[test]
+fn settings_that_do_not_fit_together_are_mistakes() {
+    let table = [
+        ("[storage]\nsegment_bytes = 33554432\nsnapshot_log_bytes = 16777216\n", "c.toml:2:17: storage.segment_bytes"),
+        ("[server]\nadmin_listen = \"127.0.0.1:8000\"\n", "c.toml:2:16: server.admin_listen is the same"),
+        ("[server]\ntls_key = \"/k\"\n", "server.tls_key is set without server.tls_cert"),
+        ("[limits]\nping_timeout_seconds = 25\n", "c.toml:2:24: limits.ping_timeout_seconds is 25"),
+    ];
+    for (toml, expected) in table {
+        let found = mistakes(toml, &[]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{toml}: {found:?}");
+    }
+}
+
+#[test]
+fn a_list_is_replaced_by_a_later_one() {
+    let toml = "[auth]\nallowed_origins = [\"a.example.org\"]\n";
+    let config = good(toml, &[("CARILLON_AUTH__ALLOWED_ORIGINS", "b.example.org")]);
+    assert_eq!(config.auth.allowed_origins, ["b.example.org"]);
+    assert!(good(toml, &[("CARILLON_AUTH__ALLOWED_ORIGINS", "")]).auth.allowed_origins.is_empty());
+}
+
+#[test]
+fn a_line_that_is_not_toml_is_complained_about_once() {
+    let found = mistakes("[limits]\nconections = 5 5\nmessages_burst = 0\n", &[]);
+    assert!(found.len() == 2 && found[0].starts_with("c.toml:2:") && found[1].starts_with("c.toml:3:"), "{found:?}");
+}
+
+#[test]
+fn no_debug_form_has_a_secret_in_it() {
+    let config = good("", &[]);
+    let door = crate::auth::Door::new(&config.auth, false);
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    for shown in [format!("{config:?} {door:?}"), format!("{config:#?} {door:#?}")] {
+        assert!(!shown.contains(SECRET) && !shown.contains(&bytes[1..30]), "{shown}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
