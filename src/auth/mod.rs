@@ -7,13 +7,13 @@ mod api_key;
 mod claims;
 mod credential;
 mod door;
-#[cfg(test)]
-mod hostile;
 mod identity;
 mod origin;
 mod refusal;
 mod sign;
 mod subprotocol;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use api_key::{ApiKeys, DEV_API_KEY, NewApiKey, hash_api_key};

@@ -1,4 +1,4 @@
-//! `carillon serve`: arguments become settings; [`crate::app`] does the rest.
+//! `carillon serve`: arguments become settings; `crate::app` does the rest.
 
 use super::{Exit, Failure, environment};
 use crate::config::{Config, Flag, load};

@@ -79,7 +79,7 @@ fn api_key(row: &Node, mistakes: &mut Vec<Mistake>) -> Option<ApiKey> {
         Scope::parse(name).ok_or_else(|| suggest(name, Scope::ALL.iter().map(|scope| scope.as_str())))
     });
     if scopes.as_ref().is_some_and(Vec::is_empty) {
-        table.wrong(table.place.clone(), "scopes", "is missing or empty", "write scopes = [\"publish\", \"read\"]");
+        table.wrong(table.place, "scopes", "is missing or empty", "write scopes = [\"publish\", \"read\"]");
     }
     let tenant = table.optional("tenant", |name| Tenant::new(name).map_err(|error| error.to_string()));
     Some(ApiKey {
@@ -123,8 +123,8 @@ impl<'a> Table<'a> {
         Some(Self { setting, place: &row.place, entries, mistakes })
     }
 
-    fn wrong(&mut self, place: Place, field: &str, what: &str, right: impl Into<String>) {
-        self.mistakes.push(Mistake::new(&place, format!("{} {field} {what}", self.setting), right));
+    fn wrong(&mut self, place: &Place, field: &str, what: &str, right: impl Into<String>) {
+        self.mistakes.push(Mistake::new(place, format!("{} {field} {what}", self.setting), right));
     }
 
     fn field(&self, name: &str) -> Option<&'a Node> {
@@ -137,8 +137,8 @@ impl<'a> Table<'a> {
         let Some(node) = self.field(name) else { return Some(None) };
         match text(&node.raw).map(parse) {
             Some(Ok(value)) => return Some(Some(value)),
-            Some(Err(right)) => self.wrong(node.place.clone(), name, "is wrong", right),
-            None => self.wrong(node.place.clone(), name, &format!("is {}", node.raw.kind()), "write a string"),
+            Some(Err(right)) => self.wrong(&node.place, name, "is wrong", right),
+            None => self.wrong(&node.place, name, &format!("is {}", node.raw.kind()), "write a string"),
         }
         None
     }
@@ -146,7 +146,7 @@ impl<'a> Table<'a> {
     fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.optional(name, parse)?;
         if value.is_none() {
-            self.wrong(self.place.clone(), name, "is missing", format!("write {name} = \"…\""));
+            self.wrong(self.place, name, "is missing", format!("write {name} = \"…\""));
         }
         value
     }
@@ -162,14 +162,14 @@ impl<'a> Table<'a> {
     fn items<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let Some(node) = self.field(name) else { return Some(Vec::new()) };
         let Some(items) = list(node) else {
-            self.wrong(node.place.clone(), name, &format!("is {}", node.raw.kind()), "write an array of strings");
+            self.wrong(&node.place, name, &format!("is {}", node.raw.kind()), "write an array of strings");
             return None;
         };
         let mut parsed = Vec::with_capacity(items.len());
         for item in &items {
             match text(&item.raw).map_or_else(|| Err("write a string".to_owned()), &parse) {
                 Ok(value) => parsed.push(value),
-                Err(right) => self.wrong(item.place.clone(), name, "has a wrong entry", right),
+                Err(right) => self.wrong(&item.place, name, "has a wrong entry", right),
             }
         }
         (parsed.len() == items.len()).then_some(parsed)
@@ -180,12 +180,7 @@ impl<'a> Table<'a> {
         match self.field("tenants") {
             None => Some(vec![Tenant::default()]),
             Some(node) if tenants.is_empty() => {
-                self.wrong(
-                    node.place.clone(),
-                    "tenants",
-                    "is empty",
-                    "name one, or leave the field out for \"default\"",
-                );
+                self.wrong(&node.place, "tenants", "is empty", "name one, or leave the field out for \"default\"");
                 None
             }
             Some(_) => Some(tenants),
@@ -205,11 +200,11 @@ impl<'a> Table<'a> {
                 self.check_secret(&secret, &node.place)
             }
             (None, None) => {
-                self.wrong(self.place.clone(), "secret", "is missing", MAKE_A_SECRET);
+                self.wrong(self.place, "secret", "is missing", MAKE_A_SECRET);
                 None
             }
             (Some(_), Some(node)) => {
-                self.wrong(node.place.clone(), "secret_file", "stands beside secret", "keep one of the two");
+                self.wrong(&node.place, "secret_file", "stands beside secret", "keep one of the two");
                 None
             }
         }
@@ -221,19 +216,14 @@ impl<'a> Table<'a> {
             Some(encoded) => match STANDARD.decode(encoded.trim()) {
                 Ok(bytes) => bytes,
                 Err(_) => {
-                    self.wrong(
-                        place.clone(),
-                        "secret",
-                        "is no base64",
-                        "write base64: and standard base64 with padding",
-                    );
+                    self.wrong(place, "secret", "is no base64", "write base64: and standard base64 with padding");
                     return None;
                 }
             },
         };
         if secret.len() < JWT_SECRET_BYTES_MIN {
             let what = format!("has {} bytes, at least {JWT_SECRET_BYTES_MIN} are needed", secret.len());
-            self.wrong(place.clone(), "secret", &what, MAKE_A_SECRET);
+            self.wrong(place, "secret", &what, MAKE_A_SECRET);
             return None;
         }
         Some(secret)

@@ -1,8 +1,8 @@
 //! Settings: raw text → typed values, every mistake at once.
 //!
-//! A TOML file, then the environment, then flags; the later wins. One table ([`schema`]) names every setting with
+//! A TOML file, then the environment, then flags; the later wins. One table (`schema.rs`) names every setting with
 //! its meaning and its range, and drives reading, `config default`, `config env` and the "did you mean".
-//! What comes out of [`load`] is valid; an embedding program may also fill [`Config`] itself.
+//! What comes out of [`load()`] is valid; an embedding program may also fill [`Config`] itself.
 
 mod auth;
 mod checks;

@@ -1,4 +1,6 @@
 //! Values before they have a type, each with its place: what TOML, JSON and plain text have in common.
+//!
+//! None of them has a `Debug` form: secrets pass through here.
 
 use super::mistake::{Mistake, Place};
 use std::sync::Arc;
@@ -8,21 +10,21 @@ use toml::{
 };
 
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) raw: Raw,
 }
 
 /// An entry of a table: the place is the key's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) place: Place,
     pub(super) value: Node,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Raw {
     /// From the environment or a flag: what it is depends on the setting.
     Loose(String),

@@ -1,6 +1,7 @@
 //! The loader from outside: texts in, settings or mistakes out.
 
 use super::{Config, Flag, Mistakes, Scope, default_toml, environment_help, load, schema::*};
+use proptest::prelude::*;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -264,4 +265,62 @@ fn only_what_is_meant_for_us_is_read_from_the_environment() {
 fn a_file_that_cannot_be_read_is_a_mistake() {
     let found = load(Some("/nowhere/c.toml".as_ref()), std::iter::empty(), &[]).expect_err("no file").to_string();
     assert!(found.contains("/nowhere/c.toml: the file cannot be read"), "{found}");
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_mistakes() {
+    let table = [
+        ("[storage]\nsegment_bytes = 33554432\nsnapshot_log_bytes = 16777216\n", "c.toml:2:17: storage.segment_bytes"),
+        ("[server]\nadmin_listen = \"127.0.0.1:8000\"\n", "c.toml:2:16: server.admin_listen is the same"),
+        ("[server]\ntls_key = \"/k\"\n", "server.tls_key is set without server.tls_cert"),
+        ("[limits]\nping_timeout_seconds = 25\n", "c.toml:2:24: limits.ping_timeout_seconds is 25"),
+    ];
+    for (toml, expected) in table {
+        let found = mistakes(toml, &[]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{toml}: {found:?}");
+    }
+}
+
+#[test]
+fn a_list_is_replaced_by_a_later_one() {
+    let toml = "[auth]\nallowed_origins = [\"a.example.org\"]\n";
+    let config = good(toml, &[("CARILLON_AUTH__ALLOWED_ORIGINS", "b.example.org")]);
+    assert_eq!(config.auth.allowed_origins, ["b.example.org"]);
+    assert!(good(toml, &[("CARILLON_AUTH__ALLOWED_ORIGINS", "")]).auth.allowed_origins.is_empty());
+}
+
+#[test]
+fn a_line_that_is_not_toml_is_complained_about_once() {
+    let found = mistakes("[limits]\nconections = 5 5\nmessages_burst = 0\n", &[]);
+    assert!(found.len() == 2 && found[0].starts_with("c.toml:2:") && found[1].starts_with("c.toml:3:"), "{found:?}");
+}
+
+#[test]
+fn no_debug_form_has_a_secret_in_it() {
+    let config = good("", &[]);
+    let door = crate::auth::Door::new(&config.auth, false);
+    let bytes = format!("{:?}", SECRET.as_bytes());
+    for shown in [format!("{config:?} {door:?}"), format!("{config:#?} {door:#?}")] {
+        assert!(!shown.contains(SECRET) && !shown.contains(&bytes[1..30]), "{shown}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_text_brings_the_loader_down(text in ".{0,200}", at in 0_usize..1 << 16, value in ".{0,40}") {
+        let damaged = {
+            let mut toml: Vec<char> = default_toml().chars().collect();
+            let at = at % toml.len();
+            toml.splice(at..at, text.chars());
+            toml.into_iter().collect::<String>()
+        };
+        for toml in [text, damaged] {
+            for setting in SETTINGS.iter().step_by(5) {
+                if let Err(Mistakes(all)) = try_load(&toml, &[(&setting.env_name(), &value)], &[]) {
+                    prop_assert!(!all.is_empty());
+                }
+            }
+        }
+    }
 }
