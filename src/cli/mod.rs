@@ -49,7 +49,7 @@ pub fn run() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let done = match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments).map(drop),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Key(command) => key::run(&command),
         Command::Config(command) => config::run(&command),

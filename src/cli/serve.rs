@@ -1,9 +1,14 @@
 //! `carillon serve`: arguments become settings; `crate::app` does the rest.
 
 use super::{Exit, Failure, environment};
-use crate::config::{Config, Flag, load};
+use crate::{
+    app::{Server, ServerError},
+    cluster::StartError,
+    config::{Config, Flag, load},
+};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Flags of `serve`. They override the environment, which overrides the file.
 #[derive(Args, Clone, Debug, Default)]
@@ -70,12 +75,77 @@ impl Arguments {
 
 /// Runs the server until it is told to stop.
 ///
-/// NOT CONNECTED YET: loads and checks the settings, and returns them; `crate::app::serve(config)` goes here.
-///
 /// # Errors
-/// When the settings have mistakes.
-pub fn run(arguments: &Arguments) -> Result<Config, Failure> {
+/// Mistakes in the settings, an address that is taken, damaged data, a failure on the way; each with its exit code.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     crate::telemetry::logs::init(&config.log);
-    Ok(config)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, format!("threads cannot be started: {e}")))?;
+    runtime.block_on(async {
+        let stop = stop_signal().map_err(|e| Failure::new(Exit::Internal, format!("signals cannot be heard: {e}")))?;
+        let banner = Banner::of(&config);
+        let server = Server::start(config, axum::Router::new()).await.map_err(failure)?;
+        banner.print(server.address());
+        server.run_until(stop).await.map_err(failure)
+    })
+}
+
+/// Completes at the first SIGTERM or SIGINT; the second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        one_of(&mut terminate, &mut interrupt).await;
+        tokio::spawn(async move {
+            one_of(&mut terminate, &mut interrupt).await;
+            super::complain("stopped at once: a second signal came while draining");
+            std::process::exit(i32::from(Exit::Internal.code()));
+        });
+    })
+}
+
+async fn one_of(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn failure(error: ServerError) -> Failure {
+    let exit = match &error {
+        ServerError::Listen { .. } => Exit::Unavailable,
+        ServerError::Tls(_) => Exit::Config,
+        ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
+        ServerError::Start(_) | ServerError::Failed => Exit::Internal,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+/// The first lines on the terminal: where to look and what to try.
+struct Banner {
+    is_dev: bool,
+    scheme: &'static str,
+}
+
+impl Banner {
+    fn of(config: &Config) -> Self {
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        Self { is_dev: config.server.dev, scheme }
+    }
+
+    fn print(&self, address: std::net::SocketAddr) {
+        let at = format!("{}://{address}", self.scheme);
+        if !self.is_dev {
+            return super::print(&format!("Carillon is ready on {at}"));
+        }
+        super::print(&format!(
+            "Carillon is ready, in development mode (this machine only; secret and key are public).\n\n  \
+             Open   {at}/  in two windows: one as alice, one as bob.\n  \
+             Try    curl -H 'Authorization: Bearer dev' {at}/api/v1/notifications \\\n              \
+             -H 'Content-Type: application/json' \\\n              \
+             -d '{{\"user_id\": 1, \"title\": \"Hello\", \"message\": \"It works\"}}'\n\n\
+             Stop with Ctrl-C."
+        ));
+    }
 }

@@ -3,7 +3,7 @@
 use super::{state_machine::ToldSlot, types::Raft};
 use crate::{
     protocol::{NodeId, Pos},
-    records::{Batch, Command, Committed, ProposeError, Proposal, Reply},
+    records::{Batch, Command, Committed, Proposal, ProposeError, Reply},
 };
 use carillon_storage::space;
 use openraft::error::{ClientWriteError, RaftError};

@@ -15,10 +15,7 @@ use carillon_storage::{
     snapshot::{SnapshotFile, Snapshots},
     tables::{Tables, Writes},
 };
-use openraft::{
-    AnyError, EntryPayload, OptionalSend, Snapshot,
-    storage::RaftStateMachine,
-};
+use openraft::{AnyError, EntryPayload, OptionalSend, Snapshot, storage::RaftStateMachine};
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc};
 
@@ -153,7 +150,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(Box::new(SnapshotFile { path: PathBuf::new(), meta: Vec::new(), bytes: 0 }))
     }
 
-    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: Box<SnapshotFile>) -> Result<(), StorageError> {
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        snapshot: Box<SnapshotFile>,
+    ) -> Result<(), StorageError> {
         let at = snapshot.path.clone();
         let failed = |e: &dyn std::fmt::Display| {
             StorageIOError::read_snapshot(None, AnyError::error(format!("{}: {e}", at.display())))
@@ -171,4 +172,3 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot::newest(&self.snapshots)
     }
 }
-

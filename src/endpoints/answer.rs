@@ -56,9 +56,7 @@ fn look_up(records: &Records, client: &Client, request: &Request) -> Answer {
             Ok(frames::with_data("notifications_list", list))
         }
         // Answered before it comes here.
-        Request::Unknown | Request::Heartbeat(_) | Request::MarkAsRead(_) | Request::MarkAllAsRead => {
-            Ok(String::new())
-        }
+        Request::Unknown | Request::Heartbeat(_) | Request::MarkAsRead(_) | Request::MarkAllAsRead => Ok(String::new()),
     });
     reply(found)
 }

@@ -1,6 +1,10 @@
 //! Presence on this node: counts tabs, proposes comings and goings, waits out the grace time.
 
-use super::{AdmitError, Greeting, activity::Activity, tabs::{Millis, Tabs, Who}};
+use super::{
+    AdmitError, Greeting,
+    activity::Activity,
+    tabs::{Millis, Tabs, Who},
+};
 use crate::{
     protocol::{NodeId, Tenant, Timestamp, UserId, frames},
     records::{Op, Pending, ProposeError, Records, RecordsError, now, presence},
@@ -43,7 +47,8 @@ impl PresenceDesk {
     /// Starts the desk: everybody who was online before this boot has the grace time to come back.
     pub fn start(records: Records, grace: Duration, (tracker, shutdown): (&TaskTracker, &CancellationToken)) -> Self {
         let grace_ms = millis(grace);
-        let inner = Inner { records, grace_ms, started: Instant::now(), tabs: Mutex::default(), activity: Activity::default() };
+        let inner =
+            Inner { records, grace_ms, started: Instant::now(), tabs: Mutex::default(), activity: Activity::default() };
         let desk = Self { inner: Arc::new(inner) };
         tracker.spawn(desk.clone().run(shutdown.clone()));
         let expire = desk.clone().expire_earlier_boots(grace);
@@ -175,7 +180,8 @@ impl PresenceDesk {
                 }
             };
             for chunk in stale.chunks(GOINGS_AT_ONCE) {
-                let goings: Vec<_> = chunk.iter().map(|(who, boot)| self.go_offline(who, (node, *boot), None)).collect();
+                let goings: Vec<_> =
+                    chunk.iter().map(|(who, boot)| self.go_offline(who, (node, *boot), None)).collect();
                 for pending in goings {
                     if let Err(error) = outcome(pending).await {
                         tracing::warn!(%error, "a user of an earlier boot could not be taken offline yet");

@@ -1,8 +1,6 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
-use super::{
-    Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster,
-};
+use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
 use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
@@ -78,12 +76,7 @@ impl Records {
     ///
     /// # Errors
     /// When it was not taken.
-    pub fn start(
-        &self,
-        tenant: &Tenant,
-        op: Op,
-        idempotency: Option<Idempotency>,
-    ) -> Result<Pending, ProposeError> {
+    pub fn start(&self, tenant: &Tenant, op: Op, idempotency: Option<Idempotency>) -> Result<Pending, ProposeError> {
         self.proposer.start(Command { tenant: tenant.clone(), at: now(), idempotency, op })
     }
 

@@ -273,6 +273,20 @@ pub fn page(read: &impl Read, (tenant, user): (&Tenant, &UserId), filter: &Filte
     failed.map_or(Ok(Page { items, unread: inbox.unread, next_before }), Err)
 }
 
+/// When the oldest notification of a user was made.
+///
+/// # Errors
+/// When rows can't be read.
+pub fn oldest(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option<Timestamp>, RecordsError> {
+    let all = Key::user(Table::Notifications, tenant, user);
+    let mut first = None;
+    read.scan(all.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |_, value| {
+        first = Some(txn::decode::<Notification>(value).map(|row| row.created_at));
+        ControlFlow::Break(())
+    })?;
+    first.transpose()
+}
+
 /// Users of any tenant whose inbox may hold something to expire: more than `keep`, or anything at all.
 ///
 /// Goes through at most `limit` inboxes after `after`; the cursor to go on from is in the answer.

@@ -3,7 +3,7 @@
 //! Ids hold no NUL byte, so NUL ends them and no key of one tenant or user is a prefix of another's.
 //! Numbers are big-endian, so that rows of a user sort by number. Table numbers are never used again for another table.
 
-use crate::protocol::{NodeId, Pos, Tenant, UserId};
+use crate::protocol::{NodeId, Tenant, UserId};
 
 /// The tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,6 @@ impl Key {
         at.0.extend_from_slice(key);
         at
     }
-
 
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {

@@ -1,7 +1,7 @@
 //! The replicated state machine: commands in log order → rows, answers, effects.
 //!
 //! Pure over a storage trait ([`carillon_storage::tables::Read`]): no I/O of its own, no clock, no openraft, and but
-//! for `handle` and `proposer`, the way in, no tokio. Two nodes that apply the same log hold the same rows. Queries read the same rows.
+//! for the way in (`handle`, `proposer`) and `retention`, no tokio. Two nodes that apply the same log hold the same rows. Queries read the same rows.
 
 pub mod alerts;
 pub mod apply;
@@ -17,6 +17,7 @@ mod json;
 mod keys;
 pub mod presence;
 mod proposer;
+pub mod retention;
 pub mod roster;
 pub mod rows;
 pub mod subscriptions;

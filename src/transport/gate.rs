@@ -9,7 +9,8 @@ use super::{
 use crate::{
     auth::{Door, Identity},
     endpoints::{AdmitError, Client},
-    protocol::{Endpoint, SessionId, Timestamp},
+    protocol::{Endpoint, SessionId},
+    records::now,
     session::House,
 };
 use axum::body::Body;
@@ -22,9 +23,8 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::SystemTime,
 };
 
 /// Bits of a session id that count; the rest names the node.
@@ -40,6 +40,7 @@ pub struct Gate {
     /// How many there may be.
     pub caps: Caps,
     ids: AtomicU64,
+    is_closed: AtomicBool,
 }
 
 /// Somebody who may have a session once the upgrade is done.
@@ -53,13 +54,21 @@ pub(super) struct Admitted {
 impl Gate {
     /// `node` becomes part of every session's id.
     pub fn new(door: Arc<Door>, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1), is_closed: AtomicBool::new(false) }
+    }
+
+    /// From now on everybody is told to come back later: the server drains.
+    pub fn stop_admitting(&self) {
+        self.is_closed.store(true, Relaxed);
     }
 
     /// Checks everything and answers 101, or says why not.
     pub(super) async fn admit(&self, parts: &Parts, address: IpAddr) -> Result<(Admitted, Response<Body>), Refused> {
         let endpoint = Endpoint::at(parts.uri.path()).ok_or(Refused::UnknownPath)?;
         let accept = handshake::accept(parts).map_err(Refused::NotAHandshake)?;
+        if self.is_closed.load(Relaxed) {
+            return Err(Refused::Unavailable("this server is stopping: connect again shortly".into()));
+        }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
         let admission =
             self.door.admit(parts, endpoint, now()).map_err(|refusal| Refused::Forbidden(refusal.to_string()))?;
@@ -83,11 +92,6 @@ impl Gate {
         Meters::refused(refused.code());
         refused.response()
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn switching(accept: &str, subprotocol: Option<&'static str>) -> Response<Body> {
