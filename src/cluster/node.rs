@@ -198,9 +198,9 @@ impl Node {
         let raft_error = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
         if !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
             let members = BTreeMap::from([(id, BasicNode::default())]);
+            // Elects itself.
             self.raft.initialize(members).await.map_err(|e| raft_error(&e))?;
-        }
-        if !self.is_leader() {
+        } else if !self.is_leader() {
             self.raft.trigger().elect().await.map_err(|e| raft_error(&e))?;
         }
         let wait = self.raft.wait(Some(LEADER_TIMEOUT));

@@ -5,11 +5,14 @@ use crate::config;
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// Libraries that talk of every step; what the setting says of them comes later and wins.
+const QUIET: &str = "openraft=warn,sled=warn";
+
 /// Starts logging as configured. The first call counts: a program that embeds the server and logs already
 /// keeps its own way, and so the answer is only whether this call was the one.
 pub fn init(log: &config::Log) -> bool {
     // The loader has checked the filter; a program that embeds the server may not have.
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(std::io::stderr);
     if log.json {
