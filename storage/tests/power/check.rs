@@ -33,6 +33,11 @@ pub(crate) fn check(data: &Path, steps: &[Step], answered: usize, begun: usize) 
     append_one(&log, held.state.entries.end)
 }
 
+/// As if the tables had been lost with the power: the snapshots and the log must do.
+pub(crate) fn lose_tables(data: &Path) -> Result<(), String> {
+    tables::wipe(&data.join("tables")).map_err(|error| error.to_string())
+}
+
 /// Recovers as a node does: the tables, or else the newest snapshot, or else nothing.
 fn check_tables(data: &Path, held: &Held) -> Result<(), String> {
     let dir = data.join("tables");

@@ -81,10 +81,10 @@ fn calls(number: u64, held: &Held, applied: u64, purge: Option<u64>) -> Vec<Call
     let mut random = Random::new(number);
     let next = held.state.entries.end;
     let mut calls = Vec::new();
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         calls.push(Call::Vote(format!("vote {number}").into_bytes()));
     }
-    if number % 11 == 0 && next > applied {
+    if number.is_multiple_of(11) && next > applied {
         let from = applied + random.below(next - applied + 1);
         calls.push(Call::Truncate(from));
     }
@@ -97,7 +97,7 @@ fn calls(number: u64, held: &Held, applied: u64, purge: Option<u64>) -> Vec<Call
         Bytes::from(entry)
     });
     calls.push(Call::Append(next, entries.collect()));
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         calls.push(Call::Committed(format!("committed {number}").into_bytes()));
     }
     if let Some(upto) = purge {
@@ -147,7 +147,7 @@ pub(crate) fn script() -> Vec<Step> {
         }
         held = states.last().cloned().unwrap_or(held);
         applied = applied.max(held.state.entries.end.saturating_sub(3)); // the last few are not committed yet
-        let snapshot = number % 40 == 0;
+        let snapshot = number.is_multiple_of(40);
         if snapshot {
             (older, newest) = (newest, applied.checked_sub(1));
         }
@@ -175,7 +175,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     let snapshots = Snapshots::open(&root.join("data/snapshots"))?;
     let mut applied = 0;
     marks.write_all(b"A 0\n")?;
-    for (number, step) in (1..).zip(script()) {
+    for (number, step) in (1_u64..).zip(script()) {
         marks.write_all(format!("B {number}\n").as_bytes())?;
         call(&log, &step.calls)?;
         while applied < step.applied {
@@ -185,7 +185,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
         if step.snapshot {
             snapshot(&tables, &snapshots)?;
         }
-        if number % 25 == 0 {
+        if number.is_multiple_of(25) {
             tables.checkpoint()?;
         }
         marks.write_all(format!("A {number}\n").as_bytes())?;
