@@ -36,8 +36,12 @@ impl Door {
         let field = |name: &str| {
             query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(ToOwned::to_owned)
         };
-        let user = field("user").and_then(|id| UserId::new(&id).ok()).ok_or(Refusal("no user"))?;
-        let is_staff = field("staff").is_some();
+        let bearer = parts.headers.get("authorization").and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
+        let user = field("user")
+            .or(bearer.map(ToOwned::to_owned))
+            .and_then(|id| UserId::new(&id).ok())
+            .ok_or(Refusal("no user"))?;
+        let is_staff = field("staff").is_some() || bearer.is_some();
         if endpoint.staff_only() && !is_staff {
             return Err(Refusal("staff only"));
         }
