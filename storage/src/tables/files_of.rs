@@ -29,6 +29,13 @@ pub(super) fn write_marker(dir: &Path) -> Result<(), TableError> {
     files::write_atomically(&dir.join(MARKER), b"1\n").map_err(TableError::io("complete", dir))
 }
 
+/// From now on the store counts as incomplete.
+pub(super) fn remove_marker(dir: &Path) -> Result<(), TableError> {
+    let marker = dir.join(MARKER);
+    files::remove_if_there(&marker).map_err(TableError::io("remove", &marker))?;
+    files::sync_dir(dir).map_err(TableError::io("sync", dir))
+}
+
 /// Opens sled; where it panics on damaged files, that is damage.
 pub(super) fn open_sled(dir: &Path, options: &Options) -> Result<sled::Db, TableError> {
     let config =
@@ -79,9 +86,7 @@ pub fn wipe(dir: &Path) -> Result<(), TableError> {
     if !dir.exists() {
         return Ok(());
     }
-    let marker = dir.join(MARKER);
-    files::remove_if_there(&marker).map_err(TableError::io("remove", &marker))?;
-    files::sync_dir(dir).map_err(TableError::io("sync", dir))?;
+    remove_marker(dir)?;
     fs::remove_dir_all(dir).map_err(TableError::io("remove", dir))?;
     files::sync_dir(&files::parent(dir)).map_err(TableError::io("sync", dir))
 }

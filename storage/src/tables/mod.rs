@@ -113,8 +113,13 @@ impl Tables {
 
     /// Makes everything durable, then says so with the marker.
     fn complete(&self) -> Result<(), TableError> {
-        let meta = self.inner.state.read().meta.encode()?;
-        self.inner.db.insert(META_KEY, value::seal(META_KEY, &meta)).map_err(|error| self.sled_error(&error))?;
+        let meta = self.inner.state.read().meta.clone();
+        self.seal_store(&meta)
+    }
+
+    fn seal_store(&self, meta: &Meta) -> Result<(), TableError> {
+        let sealed = value::seal(META_KEY, &meta.encode()?);
+        self.inner.db.insert(META_KEY, sealed).map_err(|error| self.sled_error(&error))?;
         self.checkpoint()?;
         files_of::write_marker(&self.inner.dir)
     }
