@@ -66,7 +66,8 @@ impl Tables {
 
     /// Puts the snapshot's records into the empty store; the sums of them.
     fn fill(&self, snapshot: &SnapshotFile, applied: &[u8]) -> Result<Meta, TableError> {
-        let mut meta = Meta { applied: Some(applied.to_vec()), ..Meta::default() };
+        let mut meta = Meta::default();
+        meta.applied = Some(applied.to_vec());
         let mut batch = Writes::new();
         for record in snapshot.records()? {
             let (key, value) = record?;
