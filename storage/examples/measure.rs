@@ -30,6 +30,9 @@ fn main() -> Result<(), Failure> {
             rates[RUNS - 1]
         );
     }
+    let started = Instant::now();
+    let log = Log::open(&dir.join("log-1-65536-0"), LogOptions::default())?;
+    println!("log: {} MB opened and verified in {:?}", log.bytes() >> 20, started.elapsed());
     for per_commit in [1, 10, 100] {
         commits(&dir.join(format!("commits-{per_commit}")), per_commit)?;
     }
@@ -55,7 +58,7 @@ fn writes(range: std::ops::Range<u64>) -> Writes {
         .map(|number| {
             // Notification keys are scattered over users: spread the numbers over the key space.
             let key = [&[1][..], &number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()].concat();
-            (key, Some(format!("{number:0width$}", width = RECORD_BYTES).into_bytes()))
+            (key, Some(format!("{number:0RECORD_BYTES$}").into_bytes()))
         })
         .collect()
 }
