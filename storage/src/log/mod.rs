@@ -12,6 +12,8 @@
 //! [`writer`]: the thread.
 
 mod cache;
+#[cfg(test)]
+mod damage;
 mod error;
 mod ledger;
 mod marker;
