@@ -7,10 +7,10 @@ use super::{
     refuse::Refused,
 };
 use crate::{
-    auth::{Door, Identity},
+    auth::Door,
     endpoints::{AdmitError, Client},
     protocol::{Endpoint, SessionId, Timestamp},
-    session::House,
+    session::{Guest, House},
 };
 use axum::body::Body;
 use hyper::{
@@ -30,6 +30,9 @@ use std::{
 /// Bits of a session id that count; the rest names the node.
 const COUNTER_BITS: u32 = 48;
 
+/// The subprotocol whose clients can resume.
+const RESUMES: &str = "carillon.v1";
+
 /// Lets WebSockets in.
 #[derive(Debug)]
 pub struct Gate {
@@ -45,8 +48,7 @@ pub struct Gate {
 /// Somebody who may have a session once the upgrade is done.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) client: Client,
-    pub(super) identity: Box<Identity>,
+    pub(super) guest: Guest,
     pub(super) place: Place,
 }
 
@@ -60,6 +62,9 @@ impl Gate {
     pub(super) async fn admit(&self, parts: &Parts, address: IpAddr) -> Result<(Admitted, Response<Body>), Refused> {
         let endpoint = Endpoint::at(parts.uri.path()).ok_or(Refused::UnknownPath)?;
         let accept = handshake::accept(parts).map_err(Refused::NotAHandshake)?;
+        if self.house.broker.is_draining() {
+            return Err(Refused::Leaving);
+        }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
         let admission =
             self.door.admit(parts, endpoint, now()).map_err(|refusal| Refused::Forbidden(refusal.to_string()))?;
@@ -76,7 +81,8 @@ impl Gate {
             user: identity.user.clone(),
         };
         let response = switching(&accept, admission.subprotocol);
-        Ok((Admitted { client, identity: Box::new(identity), place }, response))
+        let resumes = admission.subprotocol == Some(RESUMES);
+        Ok((Admitted { guest: Guest { client, identity: Box::new(identity), resumes }, place }, response))
     }
 
     pub(super) fn refuse(refused: &Refused) -> Response<Body> {
