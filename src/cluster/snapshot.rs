@@ -6,10 +6,10 @@ use super::{
 };
 use carillon_storage::{
     snapshot::{SnapshotError, SnapshotFile, Snapshots},
-    tables::{Direction, Read, TableError, Tables, Writes},
+    tables::{TableError, Tables},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
-use std::{io::Read as _, ops::ControlFlow};
+use std::io::Read;
 
 /// How often a scan that fell behind the writers is begun anew before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -102,18 +102,4 @@ pub(crate) fn adopt(snapshots: &Snapshots, from: &SnapshotFile) -> Result<Snapsh
         }
         receiver.write(&buffer[..n])?;
     }
-}
-
-/// Puts a snapshot's rows in place of all that the tables hold, in one commit.
-pub(crate) fn replace(tables: &Tables, with: &SnapshotFile) -> Result<(), BuildError> {
-    let mut writes = Writes::new();
-    tables.reader().scan(&[], &[], Direction::Forward, &mut |key, _| {
-        writes.insert(key.to_vec(), None);
-        ControlFlow::Continue(())
-    })?;
-    for record in with.records()? {
-        let (key, value) = record?;
-        writes.insert(key, Some(value));
-    }
-    Ok(tables.commit(&writes, &with.meta)?)
 }
