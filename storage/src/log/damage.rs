@@ -169,3 +169,26 @@ fn a_copy_of_a_directory_opens_like_the_original() -> TestResult {
     assert_eq!((here.state(), all(&here)?), (there.state(), all(&there)?));
     Ok(())
 }
+
+#[test]
+fn a_torn_group_is_cut_and_wiped_so_that_no_part_of_it_comes_back() -> TestResult {
+    let dir = tempfile::tempdir()?;
+    make(dir.path())?; // its last group: entries 1,200 to 1,202
+    let log = Log::open(dir.path(), options())?;
+    let place = log.inner.shared.view.lock().slots.place(1_200).ok_or("entry 1200 is there")?;
+    drop(log);
+    let path = last(dir.path());
+    let mut bytes = fs::read(&path)?;
+    let start = usize::try_from(place.offset)?;
+    bytes[start..(start / tail::SECTOR + 1) * tail::SECTOR].fill(0); // the disk lost the sector where the group begins
+    fs::write(&path, bytes)?;
+    let log = Log::open(dir.path(), options())?;
+    assert_eq!(log.state().entries, 501..1_200);
+    drop(log);
+    assert!(fs::read(&path)?[start..].iter().all(|byte| *byte == 0));
+    let log = Log::open(dir.path(), options())?;
+    append(&log, 1_200..1_201, 10)?;
+    drop(log);
+    assert_eq!(Log::open(dir.path(), options())?.state().entries, 501..1_201);
+    Ok(())
+}
