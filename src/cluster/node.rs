@@ -31,6 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often the log's size is held against the bound for a snapshot.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Entries after which the tables are flushed: sled's flush costs more the more batches wait for it.
+const CHECKPOINT_ENTRIES: u64 = 500;
 /// How long a start may take from an opened directory to a node that serves, beside replaying.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Free space that a file holds back for the log on a full disk.
@@ -186,6 +188,11 @@ impl Node {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "the Raft node did not stop cleanly");
         }
+        self.checkpoint().await;
+    }
+
+    /// Flushes the tables. Nothing depends on it but the cost of the next flush, and how much the next start replays.
+    async fn checkpoint(&self) {
         let tables = self.tables.clone();
         let saved = tokio::task::spawn_blocking(move || tables.checkpoint()).await;
         if !matches!(saved, Ok(Ok(()))) {
@@ -244,13 +251,17 @@ impl Node {
     /// Cuts the log: a snapshot once it is larger than the bound and the last snapshot; two snapshots stay, and the
     /// log from the older one on.
     async fn keep_house(self, log_bytes_max: u64, shutdown: CancellationToken) {
-        let mut snapshot_of = 0;
+        let (mut snapshot_of, mut checkpoint_of) = (0, 0);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
             let applied = self.figures().applied_index;
+            if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
+                checkpoint_of = applied;
+                self.checkpoint().await;
+            }
             let bound = log_bytes_max.max(self.newest_snapshot_bytes());
             if self.log.bytes() > bound && applied > snapshot_of && self.raft.trigger().snapshot().await.is_ok() {
                 snapshot_of = applied;

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -71,13 +71,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
 
 impl Server {
     pub(crate) async fn connect(&self, path: &str) -> Result<Client, Error> {
-        let (path, token) = identify(path);
-        let mut request = format!("ws://{}{path}", self.at).into_client_request()?;
-        if let Some(token) = token {
-            let value = format!("Bearer {token}").parse().expect("a header");
-            request.headers_mut().insert("authorization", value);
-        }
-        Ok(connect_async(request).await?.0)
+        Ok(connect_async(request(&format!("ws://{}", self.at), path)?).await?.0)
     }
 
     /// A client that has seen its greeting.
@@ -157,6 +151,17 @@ pub(crate) fn handshake(path: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{authorization}\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
+}
+
+/// The upgrade request for such a path.
+pub(crate) fn request(origin: &str, path: &str) -> Result<Request, Error> {
+    let (path, token) = identify(path);
+    let mut request = format!("{origin}{path}").into_client_request()?;
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().expect("a header");
+        request.headers_mut().insert("authorization", value);
+    }
+    Ok(request)
 }
 
 /// `/ws/…?user=1&staff=1&ttl=2`, shorthand of these tests: the path, and a token that says so.
