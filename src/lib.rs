@@ -19,6 +19,7 @@
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`app`]: the only place where the parts are wired together.
 
+pub mod app;
 pub mod auth;
 pub mod broker;
 pub mod cli;

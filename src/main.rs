@@ -1,3 +1,7 @@
-//! The carillon server: reads arguments, calls one function.
+//! The carillon server: calls one function.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carillon::cli::run()
+}

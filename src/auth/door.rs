@@ -1,61 +1,68 @@
-//! PLACEHOLDER, replaced at merge: lets everybody in as `?user=`.
+//! The door: everything that is decided about a handshake before it is answered with 101 or 403.
 
-use super::Identity;
-use crate::protocol::{Endpoint, Tenant, Timestamp, UserId};
+use super::{
+    Identity, Refusal,
+    credential::{Credential, Places},
+    origin::Origins,
+    subprotocol::Offer,
+    token::Tokens,
+};
+use crate::{
+    config,
+    protocol::{Endpoint, Timestamp},
+};
+use hyper::http::request::Parts;
 
-/// Who came in, and with which subprotocol.
+/// Decides who comes in. Made once at the start; immutable, shared by all handshakes.
 #[derive(Debug)]
+pub struct Door {
+    origins: Origins,
+    tokens: Tokens,
+    cookie: String,
+    query_token: bool,
+}
+
+/// What a handshake that was let in has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The verified user.
+    /// Who it is.
     pub identity: Identity,
-    /// The subprotocol to select, if one was offered.
+    /// What to answer as `Sec-WebSocket-Protocol`; `None`: no such header.
     pub subprotocol: Option<&'static str>,
 }
 
-/// Why somebody may not come in.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub &'static str);
-
-/// See the module.
-#[derive(Debug, Default)]
-pub struct Door {}
-
 impl Door {
-    /// Who is it, and may it?
+    /// Prepares keys and origins. `dev` adds the fixed development key if none is configured, pages of this
+    /// machine, and tokens in the query.
+    pub fn new(auth: &config::Auth, dev: bool) -> Self {
+        Self {
+            origins: Origins::new(&auth.allowed_origins, dev),
+            tokens: Tokens::new(auth, dev),
+            cookie: auth.cookie.clone(),
+            query_token: auth.query_token || dev,
+        }
+    }
+
+    /// Origin check, find the credential, verify it, staff check, choose the subprotocol.
+    ///
+    /// A present `Origin` must be allowed, whatever the credential. An absent one is accepted only with
+    /// `Authorization: Bearer`: only programs leave it out, and a program can set that header; a cookie, a
+    /// subprotocol or a query without it is refused.
     ///
     /// # Errors
-    /// See [`Refusal`].
-    pub fn admit(
-        &self,
-        parts: &hyper::http::request::Parts,
-        endpoint: Endpoint,
-        now: Timestamp,
-    ) -> Result<Admission, Refusal> {
-        let query = parts.uri.query().unwrap_or_default();
-        let field = |name: &str| {
-            query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(ToOwned::to_owned)
-        };
-        let bearer = parts.headers.get("authorization").and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-        let user = field("user")
-            .or(bearer.map(ToOwned::to_owned))
-            .and_then(|id| UserId::new(&id).ok())
-            .ok_or(Refusal("no user"))?;
-        let is_staff = field("staff").is_some() || bearer.is_some();
-        if endpoint.staff_only() && !is_staff {
-            return Err(Refusal("staff only"));
+    /// The first thing that is wrong; always answered with 403.
+    pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
+        let has_origin = self.origins.check(&head.headers)?;
+        let offer = Offer::read(&head.headers)?;
+        let Credential { token, bearer } =
+            Places { cookie: &self.cookie, query: self.query_token }.find(head, &offer)?;
+        if !has_origin && !bearer {
+            return Err(Refusal::OriginMissing);
         }
-        let ttl = field("ttl").and_then(|ttl| ttl.parse().ok()).unwrap_or(3_600);
-        let identity = Identity {
-            tenant: Tenant::default(),
-            user,
-            username: String::new(),
-            first_name: String::new(),
-            last_name: String::new(),
-            is_staff,
-            issued_at: Some(now),
-            expires_at: now.plus_seconds(ttl),
-        };
-        Ok(Admission { identity, subprotocol: None })
+        let identity = self.tokens.verify(token, now)?;
+        if endpoint.staff_only() && !identity.is_staff {
+            return Err(Refusal::NotStaff);
+        }
+        Ok(Admission { identity, subprotocol: offer.selected })
     }
 }

@@ -19,6 +19,6 @@ pub struct Identity {
     pub is_staff: bool,
     /// When the credential was issued (`iat`); `None` if it does not say.
     pub issued_at: Option<Timestamp>,
-    /// When the credential runs out (`exp`).
+    /// When the credential runs out: `exp`, and the leeway that is forgiven.
     pub expires_at: Timestamp,
 }

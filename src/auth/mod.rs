@@ -1,7 +1,25 @@
 //! Who is it: tokens and API keys; may it: origin, staff, tenant, scope.
+//!
+//! Pure: requests and the time come in as values, answers go out. Nothing in here reads a clock, a socket or a
+//! file, and nothing in here prints a token.
 
+mod api_key;
+mod claims;
+mod credential;
 mod door;
 mod identity;
+mod origin;
+mod refusal;
+mod sign;
+mod subprotocol;
+#[cfg(test)]
+mod tests;
+mod token;
 
-pub use door::{Admission, Door, Refusal};
+pub use api_key::{ApiKeys, DEV_API_KEY, NewApiKey, hash_api_key};
+pub use door::{Admission, Door};
 pub use identity::Identity;
+pub use origin::is_loopback_host;
+pub use refusal::Refusal;
+pub use sign::{Grant, SignError, sign};
+pub use token::keys_in_force;

@@ -95,3 +95,11 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const IDEMPOTENCY_SECONDS: i64 = 24 * 3_600;
 /// How many idempotency keys are kept.
 pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
+/// Longest JWT, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+/// Longest `username`, `first_name` or `last_name`, in characters (Django's own limit).
+pub const NAME_CHARS_MAX: usize = 150;
+/// Shortest shared secret of a JWT key, in bytes (RFC 7518, section 3.2: as long as the hash).
+pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// Largest configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;

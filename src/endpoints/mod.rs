@@ -1,10 +1,18 @@
-//! What each `/ws/` path does: the greeting, and the answer to each command.
+//! What each `/ws/` path does: who may open it, the greeting, and the answer to each request.
 //!
 //! The session owns the socket and the outbox; this module only says what to send.
 
+mod activity;
+mod answer;
+mod desk;
+mod tabs;
+
+pub use desk::PresenceDesk;
+
 use crate::{
     auth::Identity,
-    protocol::{Endpoint, Pos, SessionId, Tenant, UserId},
+    protocol::{BadFrame, Endpoint, Pos, SessionId, Tenant, UserId, frames},
+    records::{Op, ProposeError, Records, RecordsError, directory, inbox, rows::User},
 };
 
 /// The part of a session that endpoints need: who it is and what it was opened for.
@@ -51,16 +59,60 @@ pub enum AdmitError {
     Unavailable(&'static str),
 }
 
+impl From<ProposeError> for AdmitError {
+    fn from(error: ProposeError) -> Self {
+        Self::Unavailable(match error {
+            ProposeError::DiskFull => "the server's disk is nearly full: it takes no new users now",
+            ProposeError::Overloaded => "the server is busy: try again shortly",
+            ProposeError::NoQuorum | ProposeError::OutcomeUnknown => "the server cannot record changes now",
+        })
+    }
+}
+
+impl From<RecordsError> for AdmitError {
+    fn from(error: RecordsError) -> Self {
+        tracing::error!(%error, "rows cannot be read");
+        Self::Unavailable("the server cannot read its records")
+    }
+}
+
 /// All endpoints of a server.
-#[derive(Debug)]
-pub struct Endpoints {}
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    records: Records,
+    desk: PresenceDesk,
+}
 
 impl Endpoints {
+    /// Endpoints over these records.
+    pub fn new(records: Records, desk: PresenceDesk) -> Self {
+        Self { records, desk }
+    }
+
     /// May this user open this endpoint now? Also enters the user into the directory.
     ///
     /// # Errors
     /// See [`AdmitError`].
-    pub async fn admit(&self, _identity: &Identity, _endpoint: Endpoint) -> Result<(), AdmitError> {
+    pub async fn admit(&self, identity: &Identity, endpoint: Endpoint) -> Result<(), AdmitError> {
+        let row = self.records.read(|rows| directory::of(rows, &identity.tenant, &identity.user))?;
+        if let Some(row) = &row {
+            check_standing(row, identity)?;
+        }
+        let claims = directory::Claims {
+            username: &identity.username,
+            first_name: &identity.first_name,
+            last_name: &identity.last_name,
+            is_staff: identity.is_staff,
+            issued_at: identity.issued_at,
+        };
+        let news = claims.news_for(row.as_ref());
+        let is_staff = news.as_ref().or(row.as_ref()).is_some_and(|row| row.is_staff);
+        if endpoint.staff_only() && !is_staff {
+            return Err(AdmitError::Refused("the backend has taken staff rights from this user"));
+        }
+        if news.is_some() {
+            self.records.propose(&identity.tenant, see(identity)).await?;
+        }
         Ok(())
     }
 
@@ -68,20 +120,58 @@ impl Endpoints {
     ///
     /// # Errors
     /// When presence could not be recorded; the session closes with 1013.
-    pub async fn greet(&self, _client: &Client, _identity: &Identity) -> Result<Greeting, AdmitError> {
-        Ok(Greeting { frames: vec![r#"{"type":"connection_established"}"#.into()], at: Pos(0) })
+    pub async fn greet(&self, client: &Client) -> Result<Greeting, AdmitError> {
+        let established = || frames::connection_established(client.endpoint, &client.user);
+        match client.endpoint {
+            Endpoint::Presence => self.desk.opened(&client.tenant, &client.user).await,
+            Endpoint::Notifications => {
+                let (unread, at) =
+                    self.records.read_at(|rows| inbox::unread_count(rows, &client.tenant, &client.user))?;
+                Ok(Greeting { frames: vec![established(), frames::unread_count(unread)], at })
+            }
+            // Nothing of what was committed is in the greeting: everything that was held back follows it.
+            _ => Ok(Greeting { frames: vec![established()], at: Pos::default() }),
+        }
     }
 
     /// A text message came in.
-    pub async fn answer(&self, _client: &Client, _text: &str) -> Answer {
-        Answer::Silence
+    pub async fn answer(&self, client: &Client, text: &str) -> Answer {
+        self.desk.heard_from(&client.tenant, &client.user);
+        answer::answer(&self.records, client, text).await
     }
 
     /// A binary message came in: the protocol has none.
     pub fn refuse_binary(&self) -> Answer {
-        Answer::Bad(r#"{"type":"error","code":"bad_frame","message":"binary"}"#.into())
+        Answer::Bad(frames::bad_frame(&BadFrame::Binary))
     }
 
     /// The session has ended, for whatever reason. Called exactly once for each `greet` that was called.
-    pub fn closed(&self, _client: &Client) {}
+    pub fn closed(&self, client: &Client) {
+        if client.endpoint == Endpoint::Presence {
+            self.desk.closed(&client.tenant, &client.user);
+        }
+    }
+}
+
+fn check_standing(row: &User, identity: &Identity) -> Result<(), AdmitError> {
+    if !row.is_active {
+        return Err(AdmitError::Refused("this user is deactivated"));
+    }
+    // A token that does not say when it was issued may have been issued before.
+    let is_revoked = |before| identity.issued_at.is_none_or(|issued| issued <= before);
+    if row.revoked_before.is_some_and(is_revoked) {
+        return Err(AdmitError::Refused("this token was revoked: sign in again"));
+    }
+    Ok(())
+}
+
+fn see(identity: &Identity) -> Op {
+    Op::SeeUser {
+        user: identity.user.clone(),
+        username: identity.username.clone(),
+        first_name: identity.first_name.clone(),
+        last_name: identity.last_name.clone(),
+        is_staff: identity.is_staff,
+        issued_at: identity.issued_at,
+    }
 }

@@ -4,13 +4,17 @@
 
 mod close;
 mod endpoint;
+pub mod event;
+pub mod frames;
 mod group;
 mod ids;
+mod incoming;
 mod time;
 pub mod websocket;
 
 pub use close::Close;
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
-pub use ids::{IdError, NodeId, Pos, SessionId, Tenant, UserId};
+pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, UserId};
+pub use incoming::{BadFrame, NotificationRef, Request, decode};
 pub use time::Timestamp;

@@ -1,1 +1,47 @@
-//! (being built)
+//! The replicated state machine: commands in log order → rows, answers, effects.
+//!
+//! Pure over a storage trait ([`carillon_storage::tables::Read`]): no I/O of its own, no clock, no openraft, and but
+//! for the way in (`handle`, `proposer`) and `retention`, no tokio. Two nodes that apply the same log hold the same rows. Queries read the same rows.
+
+pub mod alerts;
+pub mod apply;
+pub mod command;
+pub mod dashboard;
+pub mod directory;
+pub mod effect;
+pub mod erase;
+mod handle;
+mod idempotency;
+pub mod inbox;
+mod json;
+mod keys;
+pub mod presence;
+mod proposer;
+pub mod retention;
+pub mod roster;
+pub mod rows;
+pub mod subscriptions;
+mod txn;
+
+pub use apply::apply_batch;
+pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
+pub use effect::{Effect, EffectKind};
+pub use handle::{Records, now};
+pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};
+pub use roster::Roster;
+
+/// Why rows could not be read or written: the node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The tables failed.
+    #[error(transparent)]
+    Tables(#[from] carillon_storage::tables::TableError),
+    /// A row does not decode: damage, or a row written by a newer version.
+    #[error("a stored {row} row cannot be read: {source}")]
+    Row {
+        /// Which kind of row.
+        row: &'static str,
+        /// What the codec says.
+        source: carillon_storage::codec::CodecError,
+    },
+}

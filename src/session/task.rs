@@ -11,7 +11,6 @@ use super::{
     state::{Conduct, TOO_FAST},
 };
 use crate::{
-    auth::Identity,
     broker::Broker,
     config::{Limits, limits::CLOSE_TIMEOUT},
     endpoints::{Answer, Client, Endpoints},
@@ -61,8 +60,8 @@ pub enum Stream {
 pub struct Guest {
     /// What endpoints need of the session.
     pub client: Client,
-    /// What the greeting needs; dropped after it.
-    pub identity: Box<Identity>,
+    /// When the credential runs out.
+    pub expires_at: Timestamp,
     /// Whether the client speaks `carillon.v1` and can resume.
     pub resumes: bool,
 }
@@ -80,14 +79,14 @@ pub fn begin<P: Send + 'static>(
         Stream::Tls(stream) => (Wire::Own, Socket::Tls(stream)),
     };
     let common: Arc<Common> = house.broker.common();
-    let Guest { client, identity, resumes } = guest;
+    let Guest { client, expires_at, resumes } = guest;
     let slow = if resumes { Close::SlowResume } else { Close::Slow };
-    let expires = expiry(&common, identity.expires_at);
+    let expires = expiry(&common, expires_at);
     let reader = Reader::new(socket, house.message_bytes, early);
     let session = Session::new(client, (wire, slow), expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
-    Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
+    Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run()
 }
 
 /// The coarse second at which the wall clock will show `at`.
@@ -140,8 +139,8 @@ impl Drop for Stay {
 }
 
 impl<P: Send + 'static> Task<P> {
-    async fn run(mut self: Box<Self>, identity: Box<Identity>) {
-        let end = match Box::pin(self.greet(identity)).await {
+    async fn run(mut self: Box<Self>) {
+        let end = match Box::pin(self.greet()).await {
             Ok(()) => self.converse().await,
             Err(end) => end,
         };
@@ -157,14 +156,14 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
-    async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
+    async fn greet(&mut self) -> Result<(), End> {
         let Stay { session, house, joined, greeted } = &mut self.stay;
         let client = &session.client;
         let group = client.endpoint.group(&client.tenant, &client.user);
         *joined = true;
         house.broker.join(session, group).await;
         *greeted = true;
-        let greeting = house.endpoints.greet(client, &identity).await.map_err(|_| End::Ours(Close::Overload))?;
+        let greeting = house.endpoints.greet(client).await.map_err(|_| End::Ours(Close::Overload))?;
         session.open(&greeting.frames, greeting.at);
         Ok(())
     }
@@ -275,9 +274,12 @@ impl<P: Send + 'static> Task<P> {
 mod tests {
     use super::*;
     use crate::{
+        endpoints::PresenceDesk,
         protocol::{Endpoint, SessionId, Tenant, UserId},
+        records::{Proposer, Records},
         session::handle::Wire,
     };
+    use carillon_storage::tables::{self, Tables};
     use tokio::{io::AsyncReadExt, net::TcpListener};
     use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -297,7 +299,12 @@ mod tests {
     async fn a_panic_closes_its_own_session_with_1011_and_leaves_nothing_behind() {
         let (limits, stop, tracker) = (Limits::default(), CancellationToken::new(), TaskTracker::new());
         let broker = Broker::start(&limits, 1, &stop, &tracker);
-        let house = Arc::new(House::new(Arc::new(Endpoints {}), broker.clone(), &limits));
+        let dir = tempfile::tempdir().expect("a directory");
+        let tables = Tables::open(dir.path(), &tables::Options::default()).expect("tables");
+        let (proposer, _waiting) = Proposer::channel(1);
+        let records = Records::new(tables, Arc::default(), proposer, 1);
+        let desk = PresenceDesk::start(records.clone(), Duration::ZERO, (&tracker, &stop));
+        let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     auth::Door,
     endpoints::{AdmitError, Client},
-    protocol::{Endpoint, SessionId, Timestamp},
+    protocol::{Endpoint, SessionId},
+    records::now,
     session::{Guest, House},
 };
 use axum::body::Body;
@@ -24,7 +25,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::SystemTime,
 };
 
 /// Bits of a session id that count; the rest names the node.
@@ -82,18 +82,13 @@ impl Gate {
         };
         let response = switching(&accept, admission.subprotocol);
         let resumes = admission.subprotocol == Some(RESUMES);
-        Ok((Admitted { guest: Guest { client, identity: Box::new(identity), resumes }, place }, response))
+        Ok((Admitted { guest: Guest { client, expires_at: identity.expires_at, resumes }, place }, response))
     }
 
     pub(super) fn refuse(refused: &Refused) -> Response<Body> {
         Meters::refused(refused.code());
         refused.response()
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn switching(accept: &str, subprotocol: Option<&'static str>) -> Response<Body> {

@@ -1,6 +1,6 @@
 //! The same sessions behind TLS.
 
-use crate::harness::{PATIENCE, dashboard, start_with};
+use crate::harness::{PATIENCE, dashboard, request, start_with};
 use carillon::{config, protocol::Close, transport::acceptor};
 use futures_util::{SinkExt, StreamExt};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -30,7 +30,8 @@ async fn connect(at: std::net::SocketAddr) -> WebSocketStream<TlsStream<TcpStrea
     let stream = TcpStream::connect(at).await.expect("a connection");
     let name = ServerName::try_from("localhost").expect("a name");
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
-    client_async("wss://localhost/ws/dashboard/?user=1", stream).await.expect("a socket").0
+    let request = request("wss://localhost", "/ws/dashboard/?user=1").expect("a request");
+    client_async(request, stream).await.expect("a socket").0
 }
 
 async fn next(client: &mut WebSocketStream<TlsStream<TcpStream>>) -> Message {
@@ -53,7 +54,7 @@ async fn a_session_behind_tls_is_greeted_hears_answers_and_says_goodbye() {
             }
         }
     }
-    client.send(Message::text("y".repeat(60_000))).await.expect("sent");
+    client.send(Message::text(format!("{{}}{}", " ".repeat(60_000)))).await.expect("sent");
     client.send(Message::Ping("p".into())).await.expect("sent");
     assert_eq!(next(&mut client).await, Message::Pong("p".into()));
     let tally = server.broker.close(carillon::broker::CloseTarget::All, Close::Disconnected).await;

@@ -1,0 +1,326 @@
+//! One Raft node: open what is on disk, start openraft, become able to serve, stop.
+//!
+//! A lone node is a Raft group of one that initialises itself. The same path serves it when it has company.
+
+use super::{
+    codec::AppliedState,
+    log_store::LogStore,
+    lone::NoPeers,
+    metrics::ProposerMetrics,
+    proposer::BatchingProposer,
+    recover::{self, Opened, RecoverError},
+    state_machine::{StateMachine, Told, ToldSlot},
+    types::Raft,
+};
+use crate::{
+    broker::Broker,
+    config::Config,
+    protocol::{NodeId, Pos, Tenant},
+    records::{Op, ProposeError, Proposer, Records, RecordsError, Roster, presence},
+};
+use carillon_storage::{
+    LogOptions, LogStats,
+    log::Log,
+    snapshot::Snapshots,
+    tables::{self, Tables},
+};
+use openraft::{BasicNode, ServerState};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often the log's size is held against the bound for a snapshot.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Entries after which the tables are flushed: sled's flush costs more the more batches wait for it.
+const CHECKPOINT_ENTRIES: u64 = 500;
+/// How long a start may take from an opened directory to a node that serves, beside replaying.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Free space that a file holds back for the log on a full disk.
+const BALLAST_BYTES: u64 = 8 << 20;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory can't be served.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// Rows can't be read.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// The directory can't be made or entered.
+    #[error("the data directory {path} cannot be used: {source}")]
+    Directory {
+        /// Which.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// openraft stopped.
+    #[error("the Raft node stopped: {0}")]
+    Raft(String),
+    /// The first command failed.
+    #[error("the log does not take changes: {0}")]
+    Propose(#[from] ProposeError),
+    /// A thread ended.
+    #[error("a start-up thread ended: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// A running node; clones are handles to the same one.
+#[derive(Clone)]
+pub struct Node {
+    raft: Raft,
+    log: Log,
+    tables: Tables,
+    snapshots: Snapshots,
+    records: Records,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}
+
+/// Figures about what a node keeps, for metrics and `/stats`.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// `fdatasync` of the log.
+    pub log: LogStats,
+    /// Bytes of the live log.
+    pub log_bytes: u64,
+    /// Bytes of the tables on disk.
+    pub table_bytes: u64,
+    /// Bytes of the newest snapshot.
+    pub snapshot_bytes: u64,
+    /// The last entry applied.
+    pub applied_index: u64,
+    /// The last entry in the log.
+    pub last_index: u64,
+    /// The term.
+    pub term: u64,
+}
+
+/// What a node runs with.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Settings.
+    pub config: &'a Config,
+    /// Where effects go.
+    pub broker: Broker,
+    /// Holds every task.
+    pub tracker: &'a TaskTracker,
+    /// Ends them; cancelled by the node itself when it cannot go on.
+    pub shutdown: &'a CancellationToken,
+}
+
+impl Node {
+    /// Opens the data directory and starts. Returns once everything that was ever acknowledged is applied.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(around: Surroundings<'_>) -> Result<Self, StartError> {
+        let config = around.config;
+        let opened = open(config).await?;
+        let Opened { log, snapshots, tables, applied } = opened;
+        let id = config.server.node_id;
+        let roster = Arc::new(Mutex::new(load_roster(&tables, &applied)?));
+        let told = ToldSlot::default();
+        let machine = StateMachine {
+            tables: tables.clone(),
+            snapshots: snapshots.clone(),
+            roster: roster.clone(),
+            broker: around.broker,
+            told: told.clone(),
+            applied,
+        };
+        let raft = start_raft(id, log.clone(), machine).await?;
+        let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
+        let records = Records::new(tables.clone(), roster, proposer, id);
+        let node = Self { raft, log, tables, snapshots, records };
+        node.catch_up(id).await?;
+        let epoch = node.records.read(|rows| presence::epoch_of(rows, id))? + 1;
+        *told.lock() = Told { boot: (id, epoch), ..Told::default() };
+        let proposer = BatchingProposer {
+            raft: node.raft.clone(),
+            node: id,
+            epoch,
+            told,
+            data_dir: config.server.data_dir.clone(),
+            reserve_bytes: config.storage.reserve_bytes,
+            metrics: ProposerMetrics::new(),
+        };
+        around.tracker.spawn(proposer.run(waiting));
+        node.records.begin_boot(epoch);
+        node.begin_boot().await?;
+        around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
+        let keep = node.clone().keep_house(config.storage.snapshot_log_bytes, around.shutdown.clone());
+        around.tracker.spawn(keep);
+        Ok(node)
+    }
+
+    /// The way to the records.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// What is kept, how large.
+    pub fn figures(&self) -> Figures {
+        let raft = self.raft.metrics().borrow().clone();
+        Figures {
+            log: self.log.stats(),
+            log_bytes: self.log.bytes(),
+            table_bytes: self.tables.disk_bytes().unwrap_or(0),
+            snapshot_bytes: self.newest_snapshot_bytes(),
+            applied_index: raft.last_applied.map_or(0, |id| id.index),
+            last_index: raft.last_log_index.unwrap_or(0),
+            term: raft.current_term,
+        }
+    }
+
+    /// Whether durable calls can be committed now.
+    pub fn is_leader(&self) -> bool {
+        self.raft.metrics().borrow().state == ServerState::Leader
+    }
+
+    /// Stops openraft and leaves the tables so that the next start has little to replay.
+    pub async fn stop(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(%error, "the Raft node did not stop cleanly");
+        }
+        self.checkpoint().await;
+    }
+
+    /// Flushes the tables. Nothing depends on it but the cost of the next flush, and how much the next start replays.
+    async fn checkpoint(&self) {
+        let tables = self.tables.clone();
+        let saved = tokio::task::spawn_blocking(move || tables.checkpoint()).await;
+        if !matches!(saved, Ok(Ok(()))) {
+            tracing::warn!("the tables were not flushed: the next start replays more of the log");
+        }
+    }
+
+    /// Forms the group of one if there is none yet, and waits until this node leads it and has applied its log.
+    async fn catch_up(&self, id: NodeId) -> Result<(), StartError> {
+        let raft_error = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
+        if !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
+            let members = BTreeMap::from([(id, BasicNode::default())]);
+            // Elects itself.
+            self.raft.initialize(members).await.map_err(|e| raft_error(&e))?;
+        } else if !self.is_leader() {
+            self.raft.trigger().elect().await.map_err(|e| raft_error(&e))?;
+        }
+        let wait = self.raft.wait(Some(LEADER_TIMEOUT));
+        wait.state(ServerState::Leader, "start-up").await.map_err(|e| raft_error(&e))?;
+        let last = self.raft.metrics().borrow().last_log_index;
+        let applied = self.raft.wait(None).applied_index_at_least(last, "start-up").await;
+        applied.map(|_| ()).map_err(|e| raft_error(&e))
+    }
+
+    async fn begin_boot(&self) -> Result<(), StartError> {
+        match self.records.propose(&Tenant::default(), Op::NodeStarted).await {
+            // A full disk refuses every change, and serves every read.
+            Ok(_) | Err(ProposeError::DiskFull) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stops the server when openraft has stopped: a poisoned log, tables that can't be written.
+    async fn watch(self, shutdown: CancellationToken) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_and_update().running_state {
+                if !shutdown.is_cancelled() {
+                    tracing::error!(%fatal, "the node cannot go on");
+                    shutdown.cancel();
+                }
+                return;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Whether openraft has stopped because of an error.
+    pub fn has_failed(&self) -> bool {
+        self.raft.metrics().borrow().running_state.is_err() || self.log.poisoned().is_some()
+    }
+
+    /// Cuts the log: a snapshot once it is larger than the bound and the last snapshot; two snapshots stay, and the
+    /// log from the older one on.
+    async fn keep_house(self, log_bytes_max: u64, shutdown: CancellationToken) {
+        let (mut snapshot_of, mut checkpoint_of) = (0, 0);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(HOUSEKEEPING) => {}
+            }
+            let applied = self.figures().applied_index;
+            if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
+                checkpoint_of = applied;
+                self.checkpoint().await;
+            }
+            let bound = log_bytes_max.max(self.newest_snapshot_bytes());
+            if self.log.bytes() > bound && applied > snapshot_of && self.raft.trigger().snapshot().await.is_ok() {
+                snapshot_of = applied;
+            }
+            if let Some(upto) = self.purgeable()
+                && let Err(error) = self.raft.trigger().purge_log(upto).await
+            {
+                tracing::error!(%error, "the log cannot be cut");
+            }
+        }
+    }
+
+    /// The last entry that the older of two intact snapshots makes needless, if the log still has it.
+    fn purgeable(&self) -> Option<u64> {
+        let snapshots = self.snapshots.list().ok()?;
+        let [_, older, ..] = snapshots.as_slice() else { return None };
+        let upto = AppliedState::decode(&older.meta).ok()?.last?.index;
+        (self.log.state().entries.start <= upto).then_some(upto)
+    }
+
+    fn newest_snapshot_bytes(&self) -> u64 {
+        self.snapshots.list().ok().and_then(|all| all.first().map(|file| file.bytes)).unwrap_or(0)
+    }
+}
+
+async fn open(config: &Config) -> Result<Opened, StartError> {
+    let dir = config.server.data_dir.clone();
+    make_private(&dir)?;
+    let log = LogOptions {
+        segment_bytes: config.storage.segment_bytes,
+        ballast_bytes: BALLAST_BYTES,
+        ..LogOptions::default()
+    };
+    let tables = tables::Options { cache_bytes: config.storage.cache_bytes, ..tables::Options::default() };
+    Ok(tokio::task::spawn_blocking(move || recover::open(&dir, log, &tables)).await??)
+}
+
+/// Makes the data directory, for this user alone.
+fn make_private(dir: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let failed = |source| StartError::Directory { path: dir.display().to_string(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+fn load_roster(tables: &Tables, applied: &AppliedState) -> Result<Roster, RecordsError> {
+    let index = applied.last.map_or(0, |last| last.index);
+    Roster::load(&tables.reader(), Pos::new(index, Pos::COMMANDS_PER_ENTRY_MAX - 1))
+}
+
+async fn start_raft(id: NodeId, log: Log, machine: StateMachine) -> Result<Raft, StartError> {
+    let config = openraft::Config {
+        cluster_name: "carillon".into(),
+        // Snapshots and purging follow the log's size, in `keep_house`.
+        snapshot_policy: openraft::SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        ..openraft::Config::default()
+    };
+    let config = config.validate().map_err(|e| StartError::Raft(e.to_string()))?;
+    let raft = Raft::new(id, Arc::new(config), NoPeers, LogStore::new(log), machine).await;
+    raft.map_err(|e| StartError::Raft(e.to_string()))
+}

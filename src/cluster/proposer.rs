@@ -1,0 +1,93 @@
+//! Packs waiting commands into one log entry, one entry in flight: what arrives meanwhile shares the next `fdatasync`.
+
+use super::{state_machine::ToldSlot, types::Raft};
+use crate::{
+    protocol::{NodeId, Pos},
+    records::{Batch, Command, Committed, Proposal, ProposeError, Reply},
+};
+use carillon_storage::space;
+use openraft::error::{ClientWriteError, RaftError};
+use std::{path::PathBuf, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+
+/// Commands in one entry.
+const COMMANDS_MAX: usize = 1_024;
+/// How long a batch may take before its callers are told that the outcome is unknown.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Answer = oneshot::Sender<Result<Committed, ProposeError>>;
+
+/// The receiving end of [`crate::records::Proposer`].
+pub(crate) struct BatchingProposer {
+    pub(crate) raft: Raft,
+    pub(crate) node: NodeId,
+    pub(crate) epoch: u64,
+    pub(crate) told: ToldSlot,
+    pub(crate) data_dir: PathBuf,
+    /// Below so much free space nothing is proposed.
+    pub(crate) reserve_bytes: u64,
+    pub(crate) metrics: super::metrics::ProposerMetrics,
+}
+
+impl BatchingProposer {
+    /// Serves proposals until every handle is gone.
+    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Proposal>) {
+        let mut sequence = 0;
+        let mut proposals = Vec::with_capacity(COMMANDS_MAX);
+        while waiting.recv_many(&mut proposals, COMMANDS_MAX).await > 0 {
+            sequence += 1;
+            let (commands, answers) = proposals.drain(..).map(|p| (p.command, p.answer)).unzip();
+            self.propose(sequence, commands, answers).await;
+        }
+    }
+
+    async fn propose(&self, sequence: u64, commands: Vec<Command>, answers: Vec<Answer>) {
+        if self.disk_is_full() {
+            return refuse(answers, ProposeError::DiskFull);
+        }
+        let started = std::time::Instant::now();
+        let batch = Batch { node: self.node, epoch: self.epoch, sequence, commands };
+        let written = tokio::time::timeout(COMMIT_TIMEOUT, self.raft.client_write(batch)).await;
+        self.metrics.batch(answers.len(), started.elapsed());
+        match written {
+            Ok(Ok(response)) => self.answer(sequence, response.data, answers),
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
+                refuse(answers, ProposeError::NoQuorum);
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a batch of changes has an unknown outcome");
+                refuse(answers, ProposeError::OutcomeUnknown);
+            }
+            Err(_) => {
+                tracing::error!(timeout = ?COMMIT_TIMEOUT, "the disk does not answer: a batch has an unknown outcome");
+                refuse(answers, ProposeError::OutcomeUnknown);
+            }
+        }
+    }
+
+    fn answer(&self, sequence: u64, replies: Vec<Reply>, answers: Vec<Answer>) {
+        let (index, tallies) = {
+            let mut told = self.told.lock();
+            debug_assert_eq!(told.sequence, sequence);
+            (told.index, std::mem::take(&mut told.tallies))
+        };
+        let mut tallies = tallies.into_iter().peekable();
+        for (nth, (reply, answer)) in replies.into_iter().zip(answers).enumerate() {
+            let pos = Pos::new(index, nth);
+            let told = tallies.next_if(|(at, _)| *at == pos).map(|(_, tally)| tally);
+            // The caller may have gone; the change is made all the same.
+            let _ = answer.send(Ok(Committed { pos, reply, told }));
+        }
+    }
+
+    fn disk_is_full(&self) -> bool {
+        space::free_bytes(&self.data_dir).is_ok_and(|free| free < self.reserve_bytes)
+    }
+}
+
+fn refuse(answers: Vec<Answer>, error: ProposeError) {
+    for answer in answers {
+        // The caller may have gone.
+        let _ = answer.send(Err(error));
+    }
+}

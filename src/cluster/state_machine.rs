@@ -1,0 +1,174 @@
+//! openraft's state machine: entries → `records` → one commit to the tables → effects to the broker.
+
+use super::{
+    codec::AppliedState,
+    snapshot::{self, SnapshotBuilder},
+    types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
+};
+use crate::{
+    broker::{Broker, CloseTarget, Publication, Tally},
+    protocol::{Close, Group, NodeId, Pos},
+    records::{self, Batch, Effect, EffectKind, RecordsError, Reply, Roster},
+};
+use bytes::Bytes;
+use carillon_storage::{
+    snapshot::{SnapshotFile, Snapshots},
+    tables::{Tables, Writes},
+};
+use openraft::{AnyError, EntryPayload, OptionalSend, Snapshot, storage::RaftStateMachine};
+use parking_lot::Mutex;
+use std::{path::PathBuf, sync::Arc};
+
+/// What the proposer learns of its own batch beside the replies: who was told, by position.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The boot whose batches are of interest.
+    pub(crate) boot: (NodeId, u64),
+    /// The batch.
+    pub(crate) sequence: u64,
+    /// The log index it was applied at.
+    pub(crate) index: u64,
+    /// The first publish of each command that had one.
+    pub(crate) tallies: Vec<(Pos, Tally)>,
+}
+
+/// Shared between state machine and proposer, which has one batch in flight.
+pub(crate) type ToldSlot = Arc<Mutex<Told>>;
+
+/// The tables, and what follows from changing them.
+#[derive(Debug)]
+pub(crate) struct StateMachine {
+    pub(crate) tables: Tables,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) roster: Arc<Mutex<Roster>>,
+    pub(crate) broker: Broker,
+    pub(crate) told: ToldSlot,
+    pub(crate) applied: AppliedState,
+}
+
+impl StateMachine {
+    async fn entry(&mut self, entry: Entry) -> Result<Vec<Reply>, ApplyError> {
+        self.applied.last = Some(entry.log_id);
+        match entry.payload {
+            EntryPayload::Blank => self.commit(&Writes::new()).map(|()| Vec::new()),
+            EntryPayload::Membership(membership) => {
+                self.applied.membership = Membership::new(Some(entry.log_id), membership);
+                self.commit(&Writes::new()).map(|()| Vec::new())
+            }
+            EntryPayload::Normal(batch) => self.batch(entry.log_id.index, &batch).await,
+        }
+    }
+
+    async fn batch(&mut self, index: u64, batch: &Batch) -> Result<Vec<Reply>, ApplyError> {
+        let applied = records::apply_batch(&self.tables.reader(), index, batch)?;
+        self.commit(&applied.writes)?;
+        {
+            let mut roster = self.roster.lock();
+            applied.effects.iter().for_each(|effect| roster.take(effect));
+        }
+        let mut tallies: Vec<(Pos, Tally)> = Vec::new();
+        for effect in applied.effects {
+            let pos = effect.pos;
+            let tally = self.take_effect(effect).await;
+            if let Some(tally) = tally
+                && tallies.last().is_none_or(|(last, _)| *last != pos)
+            {
+                tallies.push((pos, tally));
+            }
+        }
+        let mut told = self.told.lock();
+        if told.boot == (batch.node, batch.epoch) {
+            *told = Told { boot: told.boot, sequence: batch.sequence, index, tallies };
+        }
+        Ok(applied.replies)
+    }
+
+    fn commit(&self, writes: &Writes) -> Result<(), ApplyError> {
+        Ok(self.tables.commit(writes, &self.applied.encode()?)?)
+    }
+
+    async fn take_effect(&self, effect: Effect) -> Option<Tally> {
+        match effect.kind {
+            EffectKind::Publish { group, frames, except } => {
+                let publication = Publication {
+                    group: Group { tenant: effect.tenant, name: group },
+                    frames: frames.into_iter().map(Bytes::from).collect(),
+                    pos: Some(effect.pos),
+                    except,
+                };
+                Some(self.broker.publish_durable(publication).await)
+            }
+            EffectKind::Close { user, staff_only } => {
+                let target = CloseTarget::User { tenant: effect.tenant, user, staff_only };
+                // Whoever asked for the change does not wait for sockets to end.
+                let _ = self.broker.close(target, Close::Disconnected).await;
+                None
+            }
+            EffectKind::Online { .. } | EffectKind::Offline { .. } | EffectKind::Renamed { .. } => None,
+        }
+    }
+}
+
+/// Why an entry could not be applied; the node stops.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error(transparent)]
+    Tables(#[from] carillon_storage::tables::TableError),
+    #[error(transparent)]
+    Codec(#[from] carillon_storage::CodecError),
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), StorageError> {
+        Ok((self.applied.last, self.applied.membership.clone()))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Reply>>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut replies = Vec::new();
+        for entry in entries {
+            let log_id = entry.log_id;
+            let reply = self.entry(entry).await;
+            replies.push(reply.map_err(|e| StorageIOError::apply(log_id, AnyError::new(&e)))?);
+        }
+        Ok(replies)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder { tables: self.tables.clone(), snapshots: self.snapshots.clone() }
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError> {
+        // A place for the file that arrives; `install_snapshot` copies it into this node's directory.
+        Ok(Box::new(SnapshotFile { path: PathBuf::new(), meta: Vec::new(), bytes: 0 }))
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        snapshot: Box<SnapshotFile>,
+    ) -> Result<(), StorageError> {
+        let at = snapshot.path.clone();
+        let failed = |e: &dyn std::fmt::Display| {
+            StorageIOError::read_snapshot(None, AnyError::error(format!("{}: {e}", at.display())))
+        };
+        let applied = AppliedState::decode(&snapshot.meta).map_err(|e| failed(&e))?;
+        snapshot::adopt(&self.snapshots, &snapshot).map_err(|e| failed(&e))?;
+        self.tables.replace_with(&snapshot, &snapshot.meta).map_err(|e| failed(&e))?;
+        let at = Pos::new(applied.last.map_or(0, |last| last.index), 0);
+        *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| failed(&e))?;
+        self.applied = applied;
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+        snapshot::newest(&self.snapshots)
+    }
+}

@@ -1,0 +1,72 @@
+//! The answer to each request: a query on the rows, or a command through the log.
+
+use super::{Answer, Client};
+use crate::{
+    protocol::{Request, decode, frames},
+    records::{Op, Records, RecordsError, dashboard, inbox, subscriptions},
+};
+
+/// Notifications in a `notifications_list`.
+const LIST_LENGTH: usize = 20;
+
+/// Answers a text message.
+pub(super) async fn answer(records: &Records, client: &Client, text: &str) -> Answer {
+    let request = match decode(client.endpoint, text) {
+        Ok(request) => request,
+        Err(bad) => return Answer::Bad(frames::bad_frame(&bad)),
+    };
+    match request {
+        Request::Unknown => Answer::Silence,
+        Request::Heartbeat(timestamp) => Answer::Reply(frames::heartbeat_response(&timestamp)),
+        Request::MarkAsRead(of) => {
+            let done = frames::notification_marked_read(&of.echo);
+            let Some(id) = of.id else { return Answer::Reply(done) };
+            let op = Op::SetRead { user: client.user.clone(), id, read: true, actor: Some(client.id) };
+            change(records, client, op, done).await
+        }
+        Request::MarkAllAsRead => {
+            let op = Op::ReadAll { user: client.user.clone(), actor: Some(client.id) };
+            change(records, client, op, frames::all_notifications_marked_read()).await
+        }
+        query => look_up(records, client, &query),
+    }
+}
+
+/// Commits a change, and only then confirms it.
+async fn change(records: &Records, client: &Client, op: Op, done: String) -> Answer {
+    match records.propose(&client.tenant, op).await {
+        Ok(_) => Answer::Reply(done),
+        Err(error) => Answer::Reply(frames::error(error.code(), &error.to_string())),
+    }
+}
+
+fn look_up(records: &Records, client: &Client, request: &Request) -> Answer {
+    let (tenant, user) = (&client.tenant, &client.user);
+    let found = records.read(|rows| match request {
+        Request::DashboardUpdate => dashboard::frame(rows, tenant, user),
+        Request::SystemStats => dashboard::system_stats_frame(rows, tenant),
+        Request::SubscriptionStatus => subscriptions::status_frame(rows, tenant, user),
+        Request::SubscriptionHistory => subscriptions::history_frame(rows, tenant, user),
+        Request::SubscriptionStats => subscriptions::stats_frame(rows, tenant),
+        Request::UnreadCount => Ok(frames::unread_count(inbox::unread_count(rows, tenant, user)?)),
+        Request::Notifications => {
+            let filter = inbox::Filter { limit: LIST_LENGTH, ..inbox::Filter::default() };
+            let page = inbox::page(rows, (tenant, user), &filter)?;
+            let list: Vec<_> = page.items.iter().map(|(id, row, is_read)| inbox::view(*id, row, *is_read)).collect();
+            Ok(frames::with_data("notifications_list", list))
+        }
+        // Answered before it comes here.
+        Request::Unknown | Request::Heartbeat(_) | Request::MarkAsRead(_) | Request::MarkAllAsRead => Ok(String::new()),
+    });
+    reply(found)
+}
+
+fn reply(found: Result<String, RecordsError>) -> Answer {
+    match found {
+        Ok(frame) => Answer::Reply(frame),
+        Err(error) => {
+            tracing::error!(%error, "a request cannot be answered");
+            Answer::Reply(frames::error("internal", "the server cannot read its records"))
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Presence on this node: counts tabs, proposes comings and goings, waits out the grace time.
+
+use super::{
+    AdmitError, Greeting,
+    activity::Activity,
+    tabs::{Millis, Tabs, Who},
+};
+use crate::{
+    protocol::{NodeId, Tenant, Timestamp, UserId, frames},
+    records::{Op, Pending, ProposeError, Records, RecordsError, now, presence},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often ended grace times are looked for.
+const TICK: Duration = Duration::from_millis(200);
+/// How often activity goes into the log.
+const ACTIVITY_PERIOD: Duration = Duration::from_secs(60);
+/// When a going that could not be committed is tried again.
+const RETRY_MS: Millis = 1_000;
+/// Users in one activity command.
+const USERS_PER_COMMAND: usize = 500;
+/// Goings that are in line at once.
+const GOINGS_AT_ONCE: usize = 256;
+
+/// A handle; clones share it.
+#[derive(Clone, Debug)]
+pub struct PresenceDesk {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    records: Records,
+    grace_ms: Millis,
+    started: Instant,
+    tabs: Mutex<Tabs>,
+    activity: Activity,
+}
+
+impl PresenceDesk {
+    /// Starts the desk: everybody who was online before this boot has the grace time to come back.
+    pub fn start(records: Records, grace: Duration, (tracker, shutdown): (&TaskTracker, &CancellationToken)) -> Self {
+        let grace_ms = millis(grace);
+        let inner =
+            Inner { records, grace_ms, started: Instant::now(), tabs: Mutex::default(), activity: Activity::default() };
+        let desk = Self { inner: Arc::new(inner) };
+        tracker.spawn(desk.clone().run(shutdown.clone()));
+        let expire = desk.clone().expire_earlier_boots(grace);
+        let until = shutdown.clone();
+        tracker.spawn(async move {
+            tokio::select! {
+                () = until.cancelled() => {}
+                () = expire => {}
+            }
+        });
+        desk
+    }
+
+    /// A presence socket has opened: makes the user come online and says what greets the socket.
+    pub(super) async fn opened(&self, tenant: &Tenant, user: &UserId) -> Result<Greeting, AdmitError> {
+        let who = (tenant.clone(), user.clone());
+        let pending = {
+            let mut tabs = self.inner.tabs.lock();
+            tabs.opened(&who).map(|stay| (stay, self.come_online(&who)))
+        };
+        let joined = match pending {
+            None => None,
+            Some((stay, pending)) => {
+                let committed = pending?.outcome().await?;
+                self.inner.tabs.lock().announced(&who, stay);
+                Some(committed.pos)
+            }
+        };
+        let greeting = self.inner.records.presence_greeting(tenant, user, joined);
+        let own = match greeting.own {
+            Some(own) => own.to_string(),
+            None => self.person(tenant, user)?,
+        };
+        let frames = vec![greeting.list.to_string(), frames::with_raw_data("user_online", &own)];
+        Ok(Greeting { frames, at: greeting.at })
+    }
+
+    /// A presence socket has closed.
+    pub(super) fn closed(&self, tenant: &Tenant, user: &UserId) {
+        let leaves_at = self.now_ms() + self.inner.grace_ms;
+        self.inner.tabs.lock().closed(&(tenant.clone(), user.clone()), leaves_at);
+    }
+
+    /// A frame came in from this user, on whatever endpoint.
+    pub(super) fn heard_from(&self, tenant: &Tenant, user: &UserId) {
+        self.inner.activity.heard_from((tenant.clone(), user.clone()), now());
+    }
+
+    /// Presence sockets of a user on this node.
+    pub fn connections(&self, tenant: &Tenant, user: &UserId) -> u32 {
+        self.inner.tabs.lock().sockets(&(tenant.clone(), user.clone()))
+    }
+
+    /// When a user was last heard from, if the log does not know yet.
+    pub fn recent_activity(&self, tenant: &Tenant, user: &UserId) -> Option<Timestamp> {
+        self.inner.activity.of(&(tenant.clone(), user.clone()))
+    }
+
+    /// Puts what is known of activity into the log; the last act of a server that stops.
+    pub async fn save_activity(&self) {
+        let mut by_tenant: HashMap<Tenant, Vec<(UserId, Timestamp)>> = HashMap::new();
+        for ((tenant, user), at) in self.inner.activity.take_all() {
+            by_tenant.entry(tenant).or_default().push((user, at));
+        }
+        for (tenant, mut users) in by_tenant {
+            // So that the same users make the same command.
+            users.sort();
+            for users in users.chunks(USERS_PER_COMMAND) {
+                let op = Op::NoteActivity { users: users.to_vec() };
+                if let Err(error) = self.inner.records.propose(&tenant, op).await {
+                    tracing::warn!(%error, %tenant, "activity was not recorded");
+                }
+            }
+        }
+    }
+
+    async fn run(self, shutdown: CancellationToken) {
+        let mut saved = Instant::now();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+            self.end_grace_times().await;
+            if saved.elapsed() >= ACTIVITY_PERIOD {
+                saved = Instant::now();
+                self.save_activity().await;
+            }
+        }
+    }
+
+    async fn end_grace_times(&self) {
+        loop {
+            let mut goings = Vec::new();
+            {
+                let mut tabs = self.inner.tabs.lock();
+                while goings.len() < GOINGS_AT_ONCE {
+                    let Some(who) = tabs.next_gone(self.now_ms()) else { break };
+                    // Seen until the socket closed, which was the grace time ago.
+                    let grace = i64::try_from(self.inner.grace_ms).unwrap_or(i64::MAX / 1_000);
+                    let seen = Timestamp(now().0 - grace.saturating_mul(1_000));
+                    let pending = self.go_offline(&who, self.inner.records.boot(), Some(seen));
+                    goings.push((who, pending));
+                }
+            }
+            if goings.is_empty() {
+                return;
+            }
+            for (who, pending) in goings {
+                if let Err(error) = outcome(pending).await {
+                    tracing::warn!(%error, user = %who.1, "a user's going could not be recorded yet");
+                    self.inner.tabs.lock().still_here(&who, self.now_ms() + RETRY_MS);
+                }
+            }
+        }
+    }
+
+    /// Users that the rows show online through an earlier boot of this node, and who have not come back in time.
+    async fn expire_earlier_boots(self, grace: Duration) {
+        tokio::time::sleep(grace).await;
+        let (node, epoch) = self.inner.records.boot();
+        loop {
+            let stale = match self.stale(node, epoch) {
+                Ok(stale) if stale.is_empty() => return,
+                Ok(stale) => stale,
+                Err(error) => {
+                    tracing::error!(%error, "presence rows cannot be read");
+                    return;
+                }
+            };
+            for chunk in stale.chunks(GOINGS_AT_ONCE) {
+                let goings: Vec<_> =
+                    chunk.iter().map(|(who, boot)| self.go_offline(who, (node, *boot), None)).collect();
+                for pending in goings {
+                    if let Err(error) = outcome(pending).await {
+                        tracing::warn!(%error, "a user of an earlier boot could not be taken offline yet");
+                        tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn stale(&self, node: NodeId, epoch: u64) -> Result<Vec<(Who, u64)>, RecordsError> {
+        let rows = self.inner.records.read(|rows| presence::all(rows))?;
+        let stale = rows.into_iter().flat_map(|(tenant, user, row)| {
+            let old = row.boots.into_iter().filter(move |(n, boot)| *n == node && *boot < epoch);
+            old.map(move |(_, boot)| ((tenant.clone(), user.clone()), boot))
+        });
+        Ok(stale.collect())
+    }
+
+    fn come_online(&self, (tenant, user): &Who) -> Result<Pending, ProposeError> {
+        let (node, epoch) = self.inner.records.boot();
+        self.inner.records.start(tenant, Op::ComeOnline { user: user.clone(), node, epoch }, None)
+    }
+
+    fn go_offline(
+        &self,
+        who: &Who,
+        (node, epoch): (NodeId, u64),
+        seen: Option<Timestamp>,
+    ) -> Result<Pending, ProposeError> {
+        let activity = self.inner.activity.take(who);
+        let op = Op::GoOffline { user: who.1.clone(), node, epoch, seen, activity };
+        self.inner.records.start(&who.0, op, None)
+    }
+
+    fn person(&self, tenant: &Tenant, user: &UserId) -> Result<String, RecordsError> {
+        let row = self.inner.records.read(|rows| crate::records::directory::of(rows, tenant, user))?;
+        Ok(presence::person(user, &row.unwrap_or_default()))
+    }
+
+    fn now_ms(&self) -> Millis {
+        millis(self.inner.started.elapsed())
+    }
+}
+
+async fn outcome(pending: Result<Pending, ProposeError>) -> Result<(), ProposeError> {
+    pending?.outcome().await.map(|_| ())
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}

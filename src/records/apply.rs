@@ -1,0 +1,127 @@
+//! Log entries → writes, answers, effects. The only way rows change.
+
+use super::{
+    Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
+    idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+};
+use crate::protocol::{GroupName, Pos, SessionId, Tenant, Timestamp, UserId};
+use carillon_storage::tables::{Read, Writes};
+
+/// What one entry came to. The writes are to be committed before anything else happens.
+#[derive(Debug)]
+pub struct Applied {
+    /// Rows to write, in one atomic commit.
+    pub writes: Writes,
+    /// One answer for each command.
+    pub replies: Vec<Reply>,
+    /// What sockets see of it, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// Applies the batch at log index `index` over what is stored.
+///
+/// # Errors
+/// When rows can't be read: the node can't go on.
+pub fn apply_batch(stored: &impl Read, index: u64, batch: &Batch) -> Result<Applied, RecordsError> {
+    let mut txn = Txn::new(stored);
+    let mut effects = Vec::new();
+    if is_repeat(&mut txn, batch)? {
+        let replies = vec![Reply::Repeated; batch.commands.len()];
+        return Ok(Applied { writes: Writes::new(), replies, effects });
+    }
+    let mut replies = Vec::with_capacity(batch.commands.len());
+    for (nth, command) in batch.commands.iter().enumerate() {
+        let mut step = Step {
+            txn: &mut txn,
+            effects: &mut effects,
+            tenant: &command.tenant,
+            at: command.at,
+            pos: Pos::new(index, nth),
+        };
+        replies.push(step.command(command)?);
+    }
+    Ok(Applied { writes: txn.into_writes(), replies, effects })
+}
+
+/// Whether this very batch was applied before; if not, notes that it is now.
+fn is_repeat(txn: &mut Txn<'_, impl Read>, batch: &Batch) -> Result<bool, RecordsError> {
+    let key = Key::node(batch.node);
+    let known: Node = txn.get_or_default(&key)?;
+    if (batch.epoch, batch.sequence) <= (known.epoch, known.last_sequence) {
+        return Ok(true);
+    }
+    txn.put(key, &Node { epoch: batch.epoch, last_sequence: batch.sequence })?;
+    Ok(false)
+}
+
+/// One command being applied: its place in the log, and where its writes and effects go.
+pub(crate) struct Step<'a, 's, S: Read> {
+    pub(crate) txn: &'a mut Txn<'s, S>,
+    pub(crate) effects: &'a mut Vec<Effect>,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) at: Timestamp,
+    pub(crate) pos: Pos,
+}
+
+impl<S: Read> Step<'_, '_, S> {
+    fn command(&mut self, command: &Command) -> Result<Reply, RecordsError> {
+        let Some(idempotency) = &command.idempotency else {
+            return self.op(&command.op);
+        };
+        match idempotency::look_up(self, idempotency)? {
+            Some(answered) if answered.body != idempotency.body => Ok(Reply::Rejected(Rejection::KeyReused)),
+            Some(answered) => Ok(Reply::Replayed(Box::new(answered.reply))),
+            None => {
+                let reply = self.op(&command.op)?;
+                // What was refused did nothing: the same key may try again.
+                if !matches!(reply, Reply::Rejected(_)) {
+                    idempotency::remember(self, idempotency, &reply)?;
+                }
+                Ok(reply)
+            }
+        }
+    }
+
+    fn op(&mut self, op: &Op) -> Result<Reply, RecordsError> {
+        match op {
+            Op::SendNotification { users, title, message, level, data } => {
+                inbox::send(self, users, &inbox::Content { title, message, level, data })
+            }
+            Op::SetRead { user, id, read, actor } => inbox::set_read(self, user, *id, (*read, *actor)),
+            Op::ReadAll { user, actor } => inbox::read_all(self, user, *actor),
+            Op::DeleteNotification { user, id } => inbox::delete(self, user, *id),
+            Op::Expire { user, keep, before } => inbox::expire(self, user, *keep, *before),
+            Op::UpdateDashboard { user, data } => dashboard::update(self, user, data),
+            Op::UpdateSubscription { user, data } => subscriptions::update(self, user, data),
+            Op::RecordPayment { user, data } => subscriptions::record_payment(self, user, data),
+            Op::WarnOfExpiry { user, data } => subscriptions::warn_of_expiry(self, user, data),
+            Op::UpdateAdminDashboard { data } => dashboard::update_admin(self, data),
+            Op::RaiseAlert { alert_type, data } => alerts::raise(self, alert_type, data),
+            Op::PutUser { .. } => directory::put(self, op),
+            Op::SeeUser { .. } => directory::see(self, op),
+            Op::RevokeTokens { user } => directory::revoke_tokens(self, user),
+            Op::EraseUser { user } => erase::erase(self, user),
+            // The batch that carries it has begun the boot already.
+            Op::NodeStarted => Ok(Reply::Done),
+            Op::ComeOnline { user, node, epoch } => presence::come_online(self, user, (*node, *epoch)),
+            Op::GoOffline { user, node, epoch, seen, activity } => {
+                presence::go_offline(self, user, (*node, *epoch), (*seen, *activity))
+            }
+            Op::NoteActivity { users } => presence::note_activity(self, users),
+        }
+    }
+
+    /// Shows frames to a group.
+    pub(crate) fn publish(&mut self, group: GroupName, frames: Vec<String>, except: Option<SessionId>) {
+        self.effect(EffectKind::Publish { group, frames, except });
+    }
+
+    pub(crate) fn effect(&mut self, kind: EffectKind) {
+        self.effects.push(Effect { pos: self.pos, tenant: self.tenant.clone(), kind });
+    }
+
+    /// The key of a row that a user has once.
+    pub(crate) fn user_key(&self, table: super::keys::Table, user: &UserId) -> Key {
+        Key::user(table, self.tenant, user)
+    }
+}

@@ -1,0 +1,149 @@
+//! The user directory: what tokens and the backend say of a tenant's users.
+//!
+//! The backend's word outweighs tokens that are older than it; `is_active` is the backend's alone.
+
+use super::{
+    EffectKind, Op, RecordsError, Reply,
+    apply::Step,
+    keys::{Key, Table},
+    presence,
+    rows::{TenantFigures, User},
+    txn::get,
+};
+use crate::protocol::{Tenant, Timestamp, UserId};
+use carillon_storage::tables::Read;
+
+impl Default for User {
+    fn default() -> Self {
+        Self {
+            username: String::new(),
+            first_name: String::new(),
+            last_name: String::new(),
+            is_active: true,
+            is_staff: false,
+            stated_at: None,
+            revoked_before: None,
+        }
+    }
+}
+
+pub(crate) fn put<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply, RecordsError> {
+    let Op::PutUser { user, username, first_name, last_name, is_active, is_staff } = op else {
+        return Ok(Reply::Done);
+    };
+    let old = of(step.txn, step.tenant, user)?;
+    let mut row = old.clone().unwrap_or_default();
+    let set = |field: &mut String, given: &Option<String>| {
+        if let Some(given) = given {
+            field.clone_from(given);
+        }
+    };
+    set(&mut row.username, username);
+    set(&mut row.first_name, first_name);
+    set(&mut row.last_name, last_name);
+    row.is_active = is_active.unwrap_or(row.is_active);
+    row.is_staff = is_staff.unwrap_or(row.is_staff);
+    row.stated_at = Some(step.at);
+    write(step, user, (old, row))?;
+    Ok(Reply::Done)
+}
+
+pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply, RecordsError> {
+    let Op::SeeUser { user, username, first_name, last_name, is_staff, issued_at } = op else {
+        return Ok(Reply::Done);
+    };
+    let old = of(step.txn, step.tenant, user)?;
+    let claims = Claims { username, first_name, last_name, is_staff: *is_staff, issued_at: *issued_at };
+    if let Some(row) = claims.news_for(old.as_ref()) {
+        write(step, user, (old, row))?;
+    }
+    Ok(Reply::Done)
+}
+
+pub(crate) fn revoke_tokens<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<Reply, RecordsError> {
+    let old = of(step.txn, step.tenant, user)?;
+    let mut row = old.clone().unwrap_or_default();
+    row.revoked_before = Some(step.at);
+    write(step, user, (old, row))?;
+    step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
+    Ok(Reply::Done)
+}
+
+/// Writes a user's row, keeps the figures right, and tells the sockets concerned.
+fn write<S: Read>(
+    step: &mut Step<'_, '_, S>,
+    user: &UserId,
+    (old, row): (Option<User>, User),
+) -> Result<(), RecordsError> {
+    let figures_key = Key::tenant(Table::Tenants, step.tenant);
+    let mut figures: TenantFigures = step.txn.get_or_default(&figures_key)?;
+    count(&mut figures, old.as_ref(), Some(&row));
+    step.txn.put(figures_key, &figures)?;
+    step.txn.put(step.user_key(Table::Users, user), &row)?;
+    let was = old.unwrap_or_default();
+    if was.is_active && !row.is_active {
+        step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
+    } else if was.is_staff && !row.is_staff {
+        step.effect(EffectKind::Close { user: user.clone(), staff_only: true });
+    }
+    if (&was.username, &was.first_name, &was.last_name) != (&row.username, &row.first_name, &row.last_name) {
+        presence::renamed(step, user, &row)?;
+    }
+    Ok(())
+}
+
+/// Counts a user's row in place of its old one.
+pub(crate) fn count(figures: &mut TenantFigures, old: Option<&User>, new: Option<&User>) {
+    let swap = |n: &mut u64, is: &dyn Fn(&User) -> bool| {
+        *n = (*n + u64::from(new.is_some_and(is))).saturating_sub(u64::from(old.is_some_and(is)));
+    };
+    swap(&mut figures.users, &|_| true);
+    swap(&mut figures.active_users, &|user| user.is_active);
+    swap(&mut figures.staff_users, &|user| user.is_staff);
+}
+
+/// What a verified token says of its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims<'a> {
+    /// Empty: the token does not say, and names stay as they are.
+    pub username: &'a str,
+    /// First name.
+    pub first_name: &'a str,
+    /// Last name.
+    pub last_name: &'a str,
+    /// Staff, says the token.
+    pub is_staff: bool,
+    /// When it was issued.
+    pub issued_at: Option<Timestamp>,
+}
+
+impl Claims<'_> {
+    /// The row as this token would have it; `None` if it has nothing new, or is older than the backend's word.
+    pub fn news_for(&self, row: Option<&User>) -> Option<User> {
+        let Some(row) = row else {
+            return Some(self.over(&User::default()));
+        };
+        if row.stated_at.is_some_and(|stated| self.issued_at.is_none_or(|issued| issued <= stated)) {
+            return None;
+        }
+        Some(self.over(row)).filter(|news| news != row)
+    }
+
+    fn over(&self, row: &User) -> User {
+        let mut news = User { is_staff: self.is_staff, ..row.clone() };
+        if !self.username.is_empty() {
+            news.username = self.username.into();
+            news.first_name = self.first_name.into();
+            news.last_name = self.last_name.into();
+        }
+        news
+    }
+}
+
+/// A user's row.
+///
+/// # Errors
+/// When rows can't be read.
+pub fn of(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option<User>, RecordsError> {
+    get(read, &Key::user(Table::Users, tenant, user))
+}

@@ -1,0 +1,113 @@
+//! The records as endpoints and the server API see them: ask the tables, propose a command.
+
+use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
+use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
+use carillon_storage::tables::{Reader, Tables};
+use parking_lot::Mutex;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A handle; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Records {
+    tables: Tables,
+    roster: Arc<Mutex<Roster>>,
+    proposer: Proposer,
+    node: NodeId,
+    /// 0 until the node has begun its boot.
+    epoch: Arc<AtomicU64>,
+}
+
+impl Records {
+    /// Puts the parts together; [`Self::begin_boot`] says when changes can be proposed.
+    pub fn new(tables: Tables, roster: Arc<Mutex<Roster>>, proposer: Proposer, node: NodeId) -> Self {
+        Self { tables, roster, proposer, node, epoch: Arc::default() }
+    }
+
+    /// Runs a query on the rows as they stand between two commits. Commits wait meanwhile: keep it short.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn read<T>(&self, query: impl FnOnce(&Reader<'_>) -> Result<T, RecordsError>) -> Result<T, RecordsError> {
+        query(&self.tables.reader())
+    }
+
+    /// Like [`Self::read`], with the log position that the rows stand at.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn read_at<T>(
+        &self,
+        query: impl FnOnce(&Reader<'_>) -> Result<T, RecordsError>,
+    ) -> Result<(T, Pos), RecordsError> {
+        let reader = self.tables.reader();
+        let index = reader.applied().and_then(|bytes| bytes.first_chunk().copied()).map_or(0, u64::from_be_bytes);
+        // Everything of that entry is in the rows.
+        Ok((query(&reader)?, Pos::new(index, Pos::COMMANDS_PER_ENTRY_MAX - 1)))
+    }
+
+    /// Proposes a change, stamped with this node's clock, and waits until it is on disk and applied here.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn propose(&self, tenant: &Tenant, op: Op) -> Result<Committed, ProposeError> {
+        self.propose_once(tenant, op, None).await
+    }
+
+    /// Like [`Self::propose`]; with an idempotency key it happens once however often it is asked.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub async fn propose_once(
+        &self,
+        tenant: &Tenant,
+        op: Op,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Committed, ProposeError> {
+        self.start(tenant, op, idempotency)?.outcome().await
+    }
+
+    /// Puts a change in line without waiting: the order of calls is the order in the log.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub fn start(&self, tenant: &Tenant, op: Op, idempotency: Option<Idempotency>) -> Result<Pending, ProposeError> {
+        self.proposer.start(Command { tenant: tenant.clone(), at: now(), idempotency, op })
+    }
+
+    /// The first frames of a presence socket; see [`Roster::greeting`].
+    pub fn presence_greeting(&self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> roster::Greeting {
+        self.roster.lock().greeting(tenant, user, joined)
+    }
+
+    /// People online after a cursor; see [`Roster::page`].
+    pub fn online_page(&self, tenant: &Tenant, after: Pos, limit: usize) -> Vec<(Pos, Arc<str>)> {
+        self.roster.lock().page(tenant, after, limit)
+    }
+
+    /// Users online, over all tenants.
+    pub fn online(&self) -> usize {
+        self.roster.lock().len()
+    }
+
+    /// This node and its present boot.
+    pub fn boot(&self) -> (NodeId, u64) {
+        (self.node, self.epoch.load(Ordering::Acquire))
+    }
+
+    /// States the present boot, once.
+    pub(crate) fn begin_boot(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+}
+
+/// This node's clock. Only proposals read it; applying never does.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,135 @@
+//! Who is online, in memory: the presence rows of each tenant, ready to be sent.
+//!
+//! Entries are encoded when a user comes online, the list once a change. Built from the rows at start-up and kept by
+//! the effects of each applied command.
+
+use super::{Effect, EffectKind, RecordsError, directory, presence};
+use crate::protocol::{Pos, Tenant, UserId, frames};
+use carillon_storage::tables::Read;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// Everybody who is online, by tenant.
+#[derive(Debug, Default)]
+pub struct Roster {
+    tenants: HashMap<Tenant, Online>,
+    /// Every effect up to here is in.
+    applied: Pos,
+}
+
+#[derive(Debug, Default)]
+struct Online {
+    since: HashMap<UserId, Pos>,
+    /// In the order of coming online.
+    people: BTreeMap<Pos, (UserId, Arc<str>)>,
+    /// `online_users` with everybody, until the next change.
+    encoded: Option<Arc<str>>,
+}
+
+impl Roster {
+    /// Reads who is online from the rows.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn load(read: &impl Read, applied: Pos) -> Result<Self, RecordsError> {
+        let mut roster = Self { applied, ..Self::default() };
+        for (tenant, user, row) in presence::all(read)? {
+            if let Some(since) = row.online_since {
+                let profile = directory::of(read, &tenant, &user)?.unwrap_or_default();
+                let person = presence::person(&user, &profile);
+                roster.tenants.entry(tenant).or_default().add(user, since, &person);
+            }
+        }
+        Ok(roster)
+    }
+
+    /// Takes in an effect; those that are not about presence only move the position.
+    pub fn take(&mut self, effect: &Effect) {
+        self.applied = self.applied.max(effect.pos);
+        match &effect.kind {
+            EffectKind::Online { user, person } => {
+                self.tenants.entry(effect.tenant.clone()).or_default().add(user.clone(), effect.pos, person);
+            }
+            EffectKind::Offline { user } => {
+                if let Some(online) = self.tenants.get_mut(&effect.tenant) {
+                    online.remove(user);
+                }
+            }
+            EffectKind::Renamed { user, person } => {
+                if let Some(online) = self.tenants.get_mut(&effect.tenant)
+                    && let Some(since) = online.since.get(user).copied()
+                {
+                    online.add(user.clone(), since, person);
+                }
+            }
+            EffectKind::Publish { .. } | EffectKind::Close { .. } => {}
+        }
+    }
+
+    /// What greets a new presence socket of `user`: the list as it stood just before the user's own coming if that
+    /// was `joined`, else as it stands now; the user's own entry; and the position of the list.
+    pub fn greeting(&mut self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> Greeting {
+        let online = self.tenants.entry(tenant.clone()).or_default();
+        let own = online.since.get(user).and_then(|since| online.people.get(since)).map(|(_, person)| person.clone());
+        match joined {
+            Some(at) => {
+                let before = online.people.range(..at).map(|(_, (_, person))| person.as_ref());
+                Greeting { list: frames::online_users(before).into(), own, at }
+            }
+            None => Greeting { list: online.list(), own, at: self.applied },
+        }
+    }
+
+    /// How many users are online, over all tenants.
+    pub fn len(&self) -> usize {
+        self.tenants.values().map(|online| online.people.len()).sum()
+    }
+
+    /// Whether nobody is online.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entries of users who came online after `after`, in that order, at most `limit`.
+    pub fn page(&self, tenant: &Tenant, after: Pos, limit: usize) -> Vec<(Pos, Arc<str>)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.tenants.get(tenant).map_or_else(Vec::new, |online| {
+            let range = online.people.range((Excluded(after), Unbounded)).take(limit);
+            range.map(|(since, (_, person))| (*since, person.clone())).collect()
+        })
+    }
+}
+
+/// The first frames of a presence socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// The whole `online_users` frame.
+    pub list: Arc<str>,
+    /// The user's own entry; `None` if the user is not online (any more).
+    pub own: Option<Arc<str>>,
+    /// Later transitions follow.
+    pub at: Pos,
+}
+
+impl Online {
+    fn add(&mut self, user: UserId, since: Pos, person: &str) {
+        self.remove(&user);
+        self.since.insert(user.clone(), since);
+        self.people.insert(since, (user, person.into()));
+    }
+
+    fn remove(&mut self, user: &UserId) {
+        self.encoded = None;
+        if let Some(since) = self.since.remove(user) {
+            self.people.remove(&since);
+        }
+    }
+
+    fn list(&mut self) -> Arc<str> {
+        let people = &self.people;
+        let encode = || frames::online_users(people.values().map(|(_, person)| person.as_ref())).into();
+        self.encoded.get_or_insert_with(encode).clone()
+    }
+}

@@ -1,0 +1,211 @@
+//! The rows. Stored behind a version byte; fields are only ever changed together with that byte.
+
+use super::{command::Reply, txn::Row};
+use crate::protocol::{NodeId, Pos, Timestamp};
+use serde::{Deserialize, Serialize};
+
+macro_rules! row {
+    ($name:ident, $text:literal) => {
+        impl Row for $name {
+            const NAME: &'static str = $text;
+        }
+    };
+}
+
+/// A notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// At most 200 characters.
+    pub title: String,
+    /// Free text.
+    pub message: String,
+    /// `info`, `success`, `warning` or `error`.
+    pub level: String,
+    /// JSON text.
+    pub data: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its own read state, set at `read_state_at`; a later "read all" in the [`Inbox`] outweighs it.
+    pub is_read: bool,
+    /// When `is_read` was set.
+    pub read_state_at: Pos,
+}
+row!(Notification, "notification");
+
+/// What a user has once: counts, and when everything was last marked as read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    /// Notifications that are not read.
+    pub unread: u64,
+    /// Notifications.
+    pub total: u64,
+    /// Everything whose read state is older is read.
+    pub read_all_at: Pos,
+}
+row!(Inbox, "inbox");
+
+impl Inbox {
+    /// Whether a notification of this inbox is read.
+    pub fn has_read(&self, notification: &Notification) -> bool {
+        notification.is_read || notification.read_state_at < self.read_all_at
+    }
+}
+
+/// What a tenant has once: counters and figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantFigures {
+    /// The last notification id given.
+    pub last_notification: u64,
+    /// The last subscription id given here, or the largest that a backend gave.
+    pub last_subscription: u64,
+    /// The last alert id given.
+    pub last_alert: u64,
+    /// Users in the directory.
+    pub users: u64,
+    /// … that may sign in.
+    pub active_users: u64,
+    /// … that are staff.
+    pub staff_users: u64,
+    /// Subscription rows.
+    pub subscriptions: u64,
+    /// … whose status is `active`.
+    pub active_subscriptions: u64,
+}
+row!(TenantFigures, "tenant");
+
+/// A user in the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Login name.
+    pub username: String,
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// May sign in; only the backend changes it.
+    pub is_active: bool,
+    /// May open admin endpoints.
+    pub is_staff: bool,
+    /// When the backend last stated what the user is.
+    pub stated_at: Option<Timestamp>,
+    /// Tokens issued before are refused.
+    pub revoked_before: Option<Timestamp>,
+}
+row!(User, "user");
+
+/// A user's dashboard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dashboard {
+    /// A JSON object: all updates, merged by top-level key.
+    pub data: String,
+    /// Commit time of the last update.
+    pub updated_at: Timestamp,
+}
+row!(Dashboard, "dashboard");
+
+/// A subscription, keyed by a number that ascends with its making.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// JSON text of its id.
+    pub id: String,
+    /// What updates without an id find it by.
+    pub plan_name: String,
+    /// Active when it is `active`.
+    pub status: String,
+    /// A JSON object: all updates, merged by top-level key.
+    pub data: String,
+}
+row!(Subscription, "subscription");
+
+/// An event that is kept as it came: a step of a subscription's history, a payment, an expiry warning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptEvent {
+    /// A JSON object.
+    pub data: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Where in the log.
+    pub pos: Pos,
+}
+row!(KeptEvent, "event");
+
+/// An alert for admins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Without `_alert`.
+    pub alert_type: String,
+    /// JSON text.
+    pub data: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+}
+row!(Alert, "alert");
+
+/// The admin dashboard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminDashboard {
+    /// JSON text, as it was last sent.
+    pub data: String,
+    /// When it was committed.
+    pub updated_at: Timestamp,
+}
+row!(AdminDashboard, "admin dashboard");
+
+/// A user's presence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// The boots of nodes on which the user has sockets; online while there is one.
+    pub boots: Vec<(NodeId, u64)>,
+    /// Since when, in log order.
+    pub online_since: Option<Pos>,
+    /// When the user came online or, afterwards, was last seen.
+    pub last_seen: Option<Timestamp>,
+    /// The last inbound frame that was recorded.
+    pub last_activity: Option<Timestamp>,
+}
+row!(Presence, "presence");
+
+/// The first answer to an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// SHA-256 of the body.
+    pub body: [u8; 32],
+    /// What was answered.
+    pub reply: Reply,
+    /// Its place in the order of expiry.
+    pub pos: Pos,
+}
+row!(Answered, "idempotency key");
+
+/// An idempotency key in the order of expiry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnsweredOrder {
+    /// The key of its row.
+    pub key: Vec<u8>,
+    /// When it was answered.
+    pub at: Timestamp,
+}
+row!(AnsweredOrder, "idempotency order");
+
+/// The bookkeeping of idempotency keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnsweredCount(pub u64);
+row!(AnsweredCount, "idempotency count");
+
+/// A node's present boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// The last batch of this boot that was applied.
+    pub last_sequence: u64,
+}
+row!(Node, "node");
+
+/// An erasure that is not finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+}
+row!(Erasure, "erasure");

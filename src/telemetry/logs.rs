@@ -1,0 +1,35 @@
+//! Logs: for people on a terminal, or one JSON object per line. On standard error, so that what a command prints
+//! stays apart from what it says.
+
+use crate::config;
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Libraries that talk of every step; what the setting says of them comes later and wins.
+const QUIET: &str = "openraft=warn,sled=warn";
+
+/// Starts logging as configured. The first call counts: a program that embeds the server and logs already
+/// keeps its own way, and so the answer is only whether this call was the one.
+pub fn init(log: &config::Log) -> bool {
+    // The loader has checked the filter; a program that embeds the server may not have.
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    if log.json {
+        registry.with(layer.json().flatten_event(true)).try_init().is_ok()
+    } else {
+        registry.with(layer.with_ansi(std::io::stderr().is_terminal())).try_init().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_twice_is_harmless() {
+        let log = config::Log { level: "not a [filter".into(), json: true };
+        init(&log);
+        assert!(!init(&log));
+    }
+}

@@ -1,0 +1,161 @@
+//! Writing snapshot files: record by record, or as the bytes that another node sends.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use crc32fast::Hasher;
+
+use super::format::{self, DATA, MAGIC, META, PART_BYTES_MAX, TRAILER, Trailer};
+use super::{SnapshotError, SnapshotFile, remove_older};
+use crate::digest::Digest;
+use crate::files;
+
+const BUFFER_BYTES: usize = 1 << 20;
+const META_BYTES_MAX: usize = 64 << 10;
+
+/// Where a file is written and what it will be called.
+#[derive(Debug)]
+pub(super) struct Destination {
+    pub(super) temporary: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) dir: PathBuf,
+}
+
+/// A file under its temporary name; removed when it is dropped unfinished.
+#[derive(Debug)]
+struct Pending {
+    destination: Destination,
+    file: Option<BufWriter<File>>,
+}
+
+impl Pending {
+    fn create(destination: Destination) -> Result<Self, SnapshotError> {
+        let path = &destination.temporary;
+        let file = File::create(path).map_err(SnapshotError::io("create", path))?;
+        Ok(Self { file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)), destination })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        match &mut self.file {
+            Some(file) => file.write_all(bytes).map_err(SnapshotError::io("write", &self.destination.temporary)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes out and syncs; the file keeps its temporary name.
+    fn sync(&mut self) -> Result<(), SnapshotError> {
+        let path = &self.destination.temporary;
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(SnapshotError::io("write", path))
+    }
+
+    /// Gives the synced file its name, durably, and removes what is too old.
+    fn publish(&mut self) -> Result<SnapshotFile, SnapshotError> {
+        let Destination { temporary, path, dir } = &self.destination;
+        fs::rename(temporary, path).map_err(SnapshotError::io("rename", temporary))?;
+        files::sync_dir(dir).map_err(SnapshotError::io("sync", dir))?;
+        remove_older(dir)?;
+        SnapshotFile::open(path)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let _ = files::remove_if_there(&self.destination.temporary); // else the next open removes it
+    }
+}
+
+/// A snapshot that is being written. Dropping it unfinished leaves nothing.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    pending: Pending,
+    record: Vec<u8>,
+    checksum: Hasher,
+    count: u64,
+    digest: Digest,
+}
+
+impl SnapshotWriter {
+    pub(super) fn create(destination: Destination, meta: &[u8]) -> Result<Self, SnapshotError> {
+        within(meta.len(), META_BYTES_MAX)?;
+        let pending = Pending::create(destination)?;
+        let mut writer =
+            Self { pending, record: Vec::new(), checksum: Hasher::new(), count: 0, digest: Digest::default() };
+        writer.record.extend_from_slice(MAGIC);
+        writer.put(META, &[], meta)?;
+        Ok(writer)
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// A key or value over 1 MiB; when the file cannot be written.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), SnapshotError> {
+        within(key.len().max(value.len()), PART_BYTES_MAX)?;
+        self.count += 1;
+        self.digest.add(key, value);
+        self.put(DATA, key, value)
+    }
+
+    /// Ends the file, makes it durable, and removes snapshots beyond the two newest.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then there is no new snapshot.
+    pub fn finish(mut self) -> Result<SnapshotFile, SnapshotError> {
+        let trailer = Trailer { count: self.count, digest: self.digest.0, crc: self.checksum.clone().finalize() };
+        self.put(TRAILER, &[], &trailer.to_bytes())?;
+        self.pending.sync()?;
+        self.pending.publish()
+    }
+
+    fn put(&mut self, kind: u8, key: &[u8], value: &[u8]) -> Result<(), SnapshotError> {
+        format::encode(&mut self.record, kind, key, value);
+        self.checksum.update(&self.record);
+        self.pending.write(&self.record)?;
+        self.record.clear();
+        Ok(())
+    }
+}
+
+/// A snapshot that another node sends. Dropping it unfinished leaves nothing.
+#[derive(Debug)]
+pub struct SnapshotReceiver {
+    pending: Pending,
+    bytes: u64,
+}
+
+impl SnapshotReceiver {
+    pub(super) fn create(destination: Destination) -> Result<Self, SnapshotError> {
+        Ok(Self { pending: Pending::create(destination)?, bytes: 0 })
+    }
+
+    /// Bytes received so far: the offset that is expected next.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds the file's next bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.bytes += bytes.len() as u64;
+        self.pending.write(bytes)
+    }
+
+    /// Checks every byte, and only then gives the file its name.
+    ///
+    /// # Errors
+    /// When the file is not a whole snapshot; when it cannot be written.
+    pub fn finish(mut self) -> Result<SnapshotFile, SnapshotError> {
+        self.pending.sync()?;
+        SnapshotFile::open(&self.pending.destination.temporary)?.verify()?;
+        self.pending.publish()
+    }
+}
+
+fn within(bytes: usize, max: usize) -> Result<(), SnapshotError> {
+    if bytes > max { Err(SnapshotError::TooLarge { bytes, max }) } else { Ok(()) }
+}
