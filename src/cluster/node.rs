@@ -24,7 +24,7 @@ use carillon_storage::{
     snapshot::Snapshots,
     tables::{self, Tables},
 };
-use openraft::{BasicNode, ServerState};
+use openraft::{BasicNode, ServerState, error::Fatal};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -148,7 +148,7 @@ impl Node {
             reserve_bytes: config.storage.reserve_bytes,
             metrics: ProposerMetrics::new(),
         };
-        around.tracker.spawn(proposer.run(waiting));
+        around.tracker.spawn(proposer.run(waiting, around.shutdown.clone()));
         node.records.begin_boot(epoch);
         node.begin_boot().await?;
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
@@ -223,7 +223,8 @@ impl Node {
         let mut metrics = self.raft.metrics();
         loop {
             if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                if !shutdown.is_cancelled() {
+                // Stopped is what it was told to be.
+                if !matches!(fatal, Fatal::Stopped) {
                     tracing::error!(%fatal, "the node cannot go on");
                     shutdown.cancel();
                 }

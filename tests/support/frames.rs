@@ -19,7 +19,10 @@ pub fn masked(value: Value) -> Value {
 pub fn is_timestamp(text: &str) -> bool {
     let form = "0000-00-00T00:00:00.000000+00:00";
     text.len() == form.len()
-        && text.bytes().zip(form.bytes()).all(|(got, want)| if want == b'0' { got.is_ascii_digit() } else { got == want })
+        && text
+            .bytes()
+            .zip(form.bytes())
+            .all(|(got, want)| if want == b'0' { got.is_ascii_digit() } else { got == want })
 }
 
 /// Microseconds since 1970 of such a timestamp.
@@ -31,8 +34,8 @@ pub fn micros(text: &str) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let year_of_era = y.rem_euclid(400);
     let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = y.div_euclid(400) * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year
-        - 719_468;
+    let days =
+        y.div_euclid(400) * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
     let seconds = days * 86_400 + number(11..13) * 3_600 + number(14..16) * 60 + number(17..19);
     seconds * 1_000_000 + number(20..26)
 }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
 };
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
@@ -167,11 +167,14 @@ impl Socket {
         }
     }
 
-    /// Skips frames up to the server's close: its code and its reason.
+    /// Skips frames up to the server's close, says goodbye in turn: the code and the reason.
     pub async fn closed(&mut self) -> (u16, Value) {
         loop {
             if let Message::Close(frame) = self.next_message().await {
                 let frame = frame.expect("a close code");
+                while let Some(Ok(_)) = self.stream.next().await {}
+                // As a browser does; the server waits for it.
+                let _ = self.stream.get_mut().shutdown().await;
                 return (frame.code.into(), serde_json::from_str(&frame.reason).unwrap_or(Value::Null));
             }
         }
