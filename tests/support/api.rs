@@ -79,6 +79,12 @@ impl Api {
         self.call(Method::GET, path, None, None).await.expect("answered")
     }
 
+    /// The text at any path.
+    pub async fn text(&self, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("answered");
+        response.text().await.expect("text")
+    }
+
     /// POST.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call(Method::POST, &format!("/api/v1{path}"), Some(body), None).await.expect("answered")

@@ -7,9 +7,12 @@ use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
 };
 
@@ -55,6 +58,17 @@ impl Socket {
         let connected = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("an answer in time");
         let (stream, _) = connected?;
         Ok(Self { stream, group: group_of(path, user.id), path: path.to_owned() })
+    }
+
+    /// A socket with a small buffer that reads its greeting, and then only when it is asked.
+    pub async fn connect_slow(address: SocketAddr, path: &str, user: User<'_>) -> Self {
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.set_recv_buffer_size(4_096).expect("a size");
+        let stream = MaybeTlsStream::Plain(tcp.connect(address).await.expect("a connection"));
+        let (stream, _) = client_async(request(address, path, Some(&user.token())), stream).await.expect("let in");
+        let mut socket = Self { stream, group: group_of(path, user.id), path: path.to_owned() };
+        socket.skip_greeting().await;
+        socket
     }
 
     /// Sends a frame.
