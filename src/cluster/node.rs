@@ -165,7 +165,7 @@ impl Node {
             reserve_bytes: config.storage.reserve_bytes,
             metrics: ProposerMetrics::new(),
         };
-        around.tracker.spawn(proposer.run(waiting));
+        around.tracker.spawn(proposer.run(waiting, around.shutdown.clone()));
         node.records.begin_boot(epoch);
         node.begin_boot().await?;
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
