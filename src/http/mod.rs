@@ -3,6 +3,7 @@
 //! [`Api`] holds what handlers need; `calls` is the API itself.
 
 mod health;
+mod pages;
 mod readiness;
 
 pub use readiness::Readiness;
@@ -71,7 +72,7 @@ impl Api {
 /// Everything that is served beside `/ws/`, over the embedding program's own routes.
 pub fn router(api: &Api, config: &Config, extra: Router) -> Router {
     let router = if config.server.admin_listen.is_some() { Router::new() } else { admin_router(api) };
-    router.fallback_service(extra)
+    router.merge(pages::router(config)).fallback_service(extra)
 }
 
 /// Health and metrics.
