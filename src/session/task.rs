@@ -71,7 +71,8 @@ pub fn begin(
     let expires = expiry(&common, identity.expires_at);
     let reader = Reader::new(socket, house.message_bytes, early);
     let session = Session::new(client, wire, expires, common);
-    let task = Task { stay: Stay { session, house, greeted: false }, reader, conduct: Conduct::default() };
+    let task =
+        Task { stay: Stay { session, house, joined: false, greeted: false }, reader, conduct: Conduct::default() };
     task.run(identity)
 }
 
@@ -93,22 +94,33 @@ struct Task {
 struct Stay {
     session: Arc<Session>,
     house: Arc<House>,
+    joined: bool,
     greeted: bool,
+}
+
+impl Stay {
+    /// Nothing more is for this session: others stop seeing it while it says goodbye. Does it once.
+    fn leave(&mut self) {
+        if self.joined {
+            self.joined = false;
+            self.house.broker.leave(&self.session);
+        }
+        if self.greeted {
+            self.greeted = false;
+            self.house.endpoints.closed(&self.session.client);
+        }
+    }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let session = &self.session;
         if std::thread::panicking() {
-            tracing::error!(session = session.client.id.0, "a session's task panicked; the session is closed");
-            session.close(Close::Internal);
-            session.flush();
+            tracing::error!(session = self.session.client.id.0, "a session's task panicked; the session is closed");
+            self.session.close(Close::Internal);
+            self.session.flush();
         }
-        self.house.broker.leave(session);
-        if self.greeted {
-            self.house.endpoints.closed(&session.client);
-        }
-        metrics::count_close(session.ended().unwrap_or(End::Gone));
+        self.leave();
+        metrics::count_close(self.session.ended().unwrap_or(End::Gone));
     }
 }
 
@@ -125,14 +137,16 @@ impl Task {
             End::Peer => {}
             End::Gone | End::Dead => return self.stay.session.abort(end),
         }
+        self.stay.leave();
         Box::pin(self.say_goodbye()).await;
     }
 
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
     async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
-        let Stay { session, house, greeted } = &mut self.stay;
+        let Stay { session, house, joined, greeted } = &mut self.stay;
         let client = &session.client;
         let group = client.endpoint.group(&client.tenant, &client.user);
+        *joined = true;
         house.broker.join(session, group).await;
         *greeted = true;
         let greeting = house.endpoints.greet(client).await.map_err(|_| End::Ours(Close::Overload))?;

@@ -97,8 +97,8 @@ async fn a_reader_who_stops_is_closed_when_a_durable_frame_has_no_room() {
     let mut n = 0;
     while server.broker.sessions() == 2 {
         n += 1;
-        server.publish_durable(dashboard("1"), &format!("{n:05}{filler}"), n).await;
-        assert_eq!(text(&mut quick).await[..5], format!("{n:05}"));
+        server.publish_durable(dashboard("1"), &format!("{n:06}{filler}"), n).await;
+        assert_eq!(text(&mut quick).await[..6], format!("{n:06}"));
     }
     server.publish_durable(dashboard("1"), "still here", n + 1).await;
     assert_eq!(text(&mut quick).await, "still here");

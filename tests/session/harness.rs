@@ -1,10 +1,11 @@
 //! A server on a port of its own, and clients: tungstenite's, and one that writes raw bytes.
 
 use carillon::{
-    auth::Door,
+    auth::{Door, Grant, sign},
     broker::{Broker, Publication},
-    config::Limits,
-    endpoints::Endpoints,
+    cluster::{Node, Surroundings},
+    config::{Config, JwtKey, Limits},
+    endpoints::{Endpoints, PresenceDesk},
     protocol::{Group, GroupName, Pos, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
@@ -17,7 +18,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,13 +32,21 @@ pub struct Server {
     pub broker: Broker,
     pub shutdown: CancellationToken,
     pub tracker: TaskTracker,
+    _data: tempfile::TempDir,
 }
 
 pub async fn start(limits: Limits) -> Server {
     let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
     let broker = Broker::start(&limits, 2, &shutdown, &tracker);
-    let house = Arc::new(House::new(Arc::new(Endpoints {}), broker.clone(), &limits));
-    let gate = Gate::new(Arc::new(Door::default()), house, (Caps::new(&limits), 1));
+    let data = tempfile::tempdir().expect("a directory");
+    let mut config = Config { limits: limits.clone(), ..Config::default() };
+    config.server.data_dir = data.path().join("data");
+    config.server.dev = true;
+    let around = Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
+    let records = Node::start(around).await.expect("a node").records().clone();
+    let desk = PresenceDesk::start(records.clone(), Duration::from_secs(15), (&tracker, &shutdown));
+    let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
+    let gate = Gate::new(Arc::new(Door::new(&config.auth, true)), house, (Caps::new(&limits), 1));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
@@ -48,19 +57,25 @@ pub async fn start(limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
     tracker.spawn(serve(listener, serving, shutdown.clone()));
-    Server { at, broker, shutdown, tracker }
+    Server { at, broker, shutdown, tracker, _data: data }
 }
 
 impl Server {
     pub async fn connect(&self, path: &str) -> Result<Client, Error> {
-        Ok(connect_async(format!("ws://{}{path}", self.at)).await?.0)
+        let (path, token) = identify(path);
+        let mut request = format!("ws://{}{path}", self.at).into_client_request()?;
+        if let Some(token) = token {
+            let value = format!("Bearer {token}").parse().expect("a header");
+            request.headers_mut().insert("authorization", value);
+        }
+        Ok(connect_async(request).await?.0)
     }
 
     /// A client that has seen its greeting.
     pub async fn greeted(&self, path: &str) -> Client {
         let mut client = self.connect(path).await.expect("a socket");
         let greeting = text(&mut client).await;
-        assert!(greeting.contains("connection_established"), "{greeting}");
+        assert!(greeting.contains("connection_established") || greeting.contains("online_users"), "{greeting}");
         client
     }
 
@@ -72,7 +87,7 @@ impl Server {
         }
         let mut stream = socket.connect(self.at).await.expect("a connection");
         stream.write_all(handshake(path).as_bytes()).await.expect("sent");
-        let head = read_until(&mut stream, b"connection_established\"}").await;
+        let head = read_until(&mut stream, b"\"user_id\":1}").await;
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
         stream
     }
@@ -120,10 +135,33 @@ pub fn dashboard(user: &str) -> GroupName {
 }
 
 pub fn handshake(path: &str) -> String {
+    let (path, token) = identify(path);
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     format!(
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{authorization}\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
+}
+
+/// `/ws/…?user=1&staff=1&ttl=2`, shorthand of these tests: the path, and a token that says so.
+fn identify(path: &str) -> (&str, Option<String>) {
+    let Some((path, query)) = path.split_once('?') else { return (path, None) };
+    let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let user = of("user").expect("a user");
+    let now = carillon::records::now();
+    let grant = Grant {
+        user: UserId::new(user).expect("an id"),
+        username: format!("user{user}"),
+        first_name: String::new(),
+        last_name: String::new(),
+        is_staff: of("staff").is_some(),
+        tenant: Tenant::default(),
+        issuer: None,
+        audience: None,
+        issued_at: now,
+        ttl_seconds: of("ttl").map_or(3_600, |ttl| ttl.parse().expect("seconds")),
+    };
+    (path, Some(sign(&JwtKey::development(), &grant).expect("a token")))
 }
 
 /// A masked frame, as clients must send it.

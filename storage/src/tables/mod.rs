@@ -29,7 +29,7 @@ pub use error::TableError;
 pub use files_of::wipe;
 pub use memory::MemoryTables;
 use meta::{META_KEY, Meta};
-pub use reader::{Direction, Read, Reader};
+pub use reader::{Direction, Read, Reader, Visit};
 pub use restore::restore_from;
 use scan::Images;
 pub use scan::{Chunk, ConsistentScan};

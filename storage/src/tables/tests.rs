@@ -21,7 +21,7 @@ fn put(range: std::ops::Range<u32>, text: &str) -> Writes {
     range.map(|number| (key(1, number), Some(format!("{text} {number}").into_bytes()))).collect()
 }
 
-fn all(read: &impl Read) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TableError> {
+fn all(read: &impl Read) -> Result<Chunk, TableError> {
     let mut found = Vec::new();
     read.scan(&[], &[], Direction::Forward, &mut |key, value| {
         found.push((key.to_vec(), value.to_vec()));
