@@ -72,6 +72,11 @@ function showHealth() {
   byId("retry").hidden = name !== "waiting";
 }
 
+/** For people who hear the page. */
+function announce(text) {
+  byId("announce").textContent = text;
+}
+
 function watchNotifications(socket) {
   const draw = () => {
     byId("notes").replaceChildren(...state.notes.map((it) => view.note(it, markRead)));
@@ -93,7 +98,7 @@ function watchNotifications(socket) {
     .on("unread_count", ({ count }) => { state.unread = count; draw(); })
     .on("new_notification", ({ data }) => {
       state.notes = [data, ...state.notes.filter((it) => it.id !== data.id)].slice(0, NOTES_SHOWN);
-      byId("announce").textContent = `New notification: ${data.title}. ${data.message}`;
+      announce(`New notification: ${data.title}. ${data.message}`);
       draw();
     })
     .on("notification_marked_read", ({ notification_id: id }) => { setRead((it) => it.id === id); recount(); })
@@ -119,8 +124,16 @@ function watchPresence(socket) {
   };
   socket
     .on("online_users", ({ data }) => { state.people = new Map(data.map((it) => [it.user_id, it])); draw(); })
-    .on("user_online", ({ data }) => { state.people.set(data.user_id, data); draw(); })
-    .on("user_offline", ({ data }) => { state.people.delete(data.user_id); draw(); })
+    .on("user_online", ({ data }) => {
+      if (data.user_id !== session.user_id) announce(`${data.username} is online`);
+      state.people.set(data.user_id, data);
+      draw();
+    })
+    .on("user_offline", ({ data }) => {
+      announce(`${data.username} is offline`);
+      state.people.delete(data.user_id);
+      draw();
+    })
     // Nobody can be seen from here while the line is down.
     .onState(({ state: now }) => { if (now === "waiting") { state.people.clear(); draw(); } });
 }
