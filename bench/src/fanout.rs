@@ -15,9 +15,11 @@ use std::{
 };
 
 /// Callers that publish at once when as much as possible is published.
-const PUBLISHERS: usize = 32;
-/// Publishes per second of the modest load.
-const MODEST_RATE: u32 = 50;
+const PUBLISHERS: u32 = 32;
+/// Events per second of the steady loads.
+const RATES: [u32; 2] = [50, 300];
+/// One of so many subscribers notes how old its frames are.
+const TIMED_ONE_IN: usize = 20;
 const SEND: &str = "/api/v1/groups/admin_dashboard/send";
 
 pub(crate) async fn run(binary: &Path, subscribers: usize, seconds: u64) -> Result<Report> {
@@ -32,76 +34,105 @@ pub(crate) async fn run(binary: &Path, subscribers: usize, seconds: u64) -> Resu
     }
     for nth in 0..subscribers {
         let stream = open(server.at, "/ws/dashboard/admin/", &tokens[nth % tokens.len()]).await?;
-        tokio::spawn(receive(stream, tallies.clone()));
+        tokio::spawn(receive(stream, tallies.clone(), nth % TIMED_ONE_IN == 0));
     }
     tallies.settle().await;
     let mut report = Report::default();
     #[allow(clippy::cast_precision_loss)]
     report.add("connect: server CPU per connection", (server.cpu()? - before) * 1e6 / subscribers as f64, "µs");
-
-    let measured = measure(&server, &tallies, saturate(&server, &tallies, seconds)).await?;
-    report.add("saturated: deliveries per server CPU second", measured.per_cpu_second / 1e3, "k");
-    report.add("saturated: deliveries per second", measured.per_second / 1e3, "k");
-    tallies.settle().await;
-
-    tallies.timing.store(true, Relaxed);
-    let measured = measure(&server, &tallies, modest(&server, &tallies, seconds)).await?;
-    let mut ages = tallies.take_ages();
-    report.add(format!("{MODEST_RATE}/s: deliveries per server CPU second"), measured.per_cpu_second / 1e3, "k");
-    report.add(format!("{MODEST_RATE}/s: p50"), percentile(&mut ages, 50.0), "ms");
-    report.add(format!("{MODEST_RATE}/s: p99"), percentile(&mut ages, 99.0), "ms");
-    report.add(format!("{MODEST_RATE}/s: deliveries per second"), measured.per_second / 1e3, "k");
+    let load = Load { server: &server, tallies: &tallies, subscribers, seconds };
+    load.measure("saturated", load.saturate(), &mut report).await?;
+    for rate in RATES {
+        load.measure(&format!("{rate}/s"), load.steady(rate), &mut report).await?;
+    }
     #[allow(clippy::cast_precision_loss)]
     report.add("connections lost", tallies.ended.load(Relaxed) as f64, "");
     Ok(report)
 }
 
-struct Measured {
-    per_cpu_second: f64,
-    per_second: f64,
+struct Load<'a> {
+    server: &'a Server,
+    tallies: &'a Arc<Tallies>,
+    subscribers: usize,
+    seconds: u64,
 }
 
-async fn measure(server: &Server, tallies: &Tallies, load: impl Future<Output = Result<()>>) -> Result<Measured> {
-    let (cpu, frames, begun) = (server.cpu()?, tallies.frames.load(Relaxed), Instant::now());
-    load.await?;
-    #[allow(clippy::cast_precision_loss)]
-    let frames = (tallies.frames.load(Relaxed) - frames) as f64;
-    Ok(Measured { per_cpu_second: frames / (server.cpu()? - cpu), per_second: frames / begun.elapsed().as_secs_f64() })
+impl Load<'_> {
+    /// `load` says how many events were accepted.
+    async fn measure(&self, name: &str, load: impl Future<Output = Result<u64>>, report: &mut Report) -> Result<()> {
+        self.tallies.settle().await;
+        self.tallies.take_ages();
+        let (cpu, frames, begun) = (self.server.cpu()?, self.tallies.frames.load(Relaxed), Instant::now());
+        let accepted = load.await?;
+        let elapsed = begun.elapsed().as_secs_f64();
+        // What was accepted and has not arrived yet belongs to it, as does the CPU for it.
+        self.tallies.settle().await;
+        let cpu = self.server.cpu()? - cpu;
+        #[allow(clippy::cast_precision_loss)]
+        let (delivered, due) =
+            ((self.tallies.frames.load(Relaxed) - frames) as f64, accepted as f64 * self.subscribers as f64);
+        let mut ages = self.tallies.take_ages();
+        report.add(format!("{name}: deliveries per server CPU second"), delivered / cpu / 1e3, "k");
+        report.add(format!("{name}: deliveries per second"), delivered / elapsed / 1e3, "k");
+        report.add(format!("{name}: p50"), percentile(&mut ages, 50.0), "ms");
+        report.add(format!("{name}: p99"), percentile(&mut ages, 99.0), "ms");
+        report.add(format!("{name}: dropped of what was accepted"), (due - delivered) * 100.0 / due, "%");
+        Ok(())
+    }
+
+    /// As much as the server accepts.
+    async fn saturate(&self) -> Result<u64> {
+        let until = Instant::now() + Duration::from_secs(self.seconds);
+        let mut publishers = tokio::task::JoinSet::new();
+        for _ in 0..PUBLISHERS {
+            let (mut caller, tallies) = (Caller::connect(self.server.at).await?, self.tallies.clone());
+            publishers.spawn(async move {
+                let mut accepted = 0;
+                while Instant::now() < until {
+                    match caller.post(SEND, &event(&tallies)).await? {
+                        (200..300, _) => accepted += 1,
+                        (429 | 503, _) => {}
+                        (status, answer) => return Err(format!("POST {SEND}: {status} {answer}").into()),
+                    }
+                }
+                Result::Ok(accepted)
+            });
+        }
+        let mut accepted = 0;
+        while let Some(publisher) = publishers.join_next().await {
+            accepted += publisher??;
+        }
+        Ok(accepted)
+    }
+
+    /// So many events per second, evenly, however long an answer takes.
+    async fn steady(&self, rate: u32) -> Result<u64> {
+        let until = Instant::now() + Duration::from_secs(self.seconds);
+        let between = Duration::from_secs(1) / rate;
+        let mut publishers = tokio::task::JoinSet::new();
+        for nth in 0..PUBLISHERS {
+            let (mut caller, tallies) = (Caller::connect(self.server.at).await?, self.tallies.clone());
+            let (every, offset) = (between * PUBLISHERS, between * nth);
+            publishers.spawn(async move {
+                let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + offset, every);
+                let mut accepted = 0;
+                while Instant::now() < until {
+                    tick.tick().await;
+                    caller.post_ok(SEND, &event(&tallies)).await?;
+                    accepted += 1;
+                }
+                Result::Ok(accepted)
+            });
+        }
+        let mut accepted = 0;
+        while let Some(publisher) = publishers.join_next().await {
+            accepted += publisher??;
+        }
+        Ok(accepted)
+    }
 }
 
 fn event(tallies: &Tallies) -> String {
     let sent_at = tallies.now();
     format!(r#"{{"type":"system_update","data":{{{SENT_AT}{sent_at},"filler":"{:x<120}"}}}}"#, "")
-}
-
-async fn saturate(server: &Server, tallies: &Arc<Tallies>, seconds: u64) -> Result<()> {
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut publishers = tokio::task::JoinSet::new();
-    for _ in 0..PUBLISHERS {
-        let (mut caller, tallies) = (Caller::connect(server.at).await?, tallies.clone());
-        publishers.spawn(async move {
-            while Instant::now() < until {
-                match caller.post(SEND, &event(&tallies)).await? {
-                    (200..300 | 429 | 503, _) => {}
-                    (status, answer) => return Err(format!("POST {SEND}: {status} {answer}").into()),
-                }
-            }
-            Result::Ok(())
-        });
-    }
-    while let Some(publisher) = publishers.join_next().await {
-        publisher??;
-    }
-    Ok(())
-}
-
-async fn modest(server: &Server, tallies: &Tallies, seconds: u64) -> Result<()> {
-    let mut caller = Caller::connect(server.at).await?;
-    let mut tick = tokio::time::interval(Duration::from_secs(1) / MODEST_RATE);
-    for _ in 0..seconds * u64::from(MODEST_RATE) {
-        tick.tick().await;
-        caller.post_ok(SEND, &event(tallies)).await?;
-    }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(binary: &Path, connections: usize, seconds: u64) -> Resu
         // Every user on every endpoint.
         let mut stream = open(server.at, ENDPOINTS[nth % 6], &tokens[nth / 6 % USERS]).await?;
         stream.write_all(&large_message()).await?;
-        tokio::spawn(receive(stream, tallies.clone()));
+        tokio::spawn(receive(stream, tallies.clone(), false));
     }
     tallies.settle().await;
     #[allow(clippy::cast_precision_loss)]
@@ -73,7 +73,7 @@ async fn warm_up(server: &Server, tokens: &[String]) -> Result<()> {
     }
     for stream in streams {
         // Ends by itself soon after: the socket is dropped with the task.
-        let receiving = receive(stream, tallies.clone());
+        let receiving = receive(stream, tallies.clone(), false);
         tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(2), receiving).await });
     }
     send_to_all(server).await?;

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -27,8 +27,6 @@ pub(crate) struct Tallies {
     pub(crate) bytes: AtomicU64,
     /// Connections that ended.
     pub(crate) ended: AtomicU64,
-    /// Whether ages are noted. It costs: only at modest rates.
-    pub(crate) timing: AtomicBool,
     ages_ms: std::sync::Mutex<Vec<f64>>,
 }
 
@@ -39,7 +37,6 @@ impl Tallies {
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            timing: AtomicBool::new(false),
             ages_ms: std::sync::Mutex::default(),
         })
     }
@@ -91,15 +88,15 @@ pub(crate) async fn open(at: SocketAddr, path: &str, token: &str) -> Result<TcpS
     Ok(stream)
 }
 
-/// Reads to the end.
-pub(crate) async fn receive(mut stream: TcpStream, tallies: Arc<Tallies>) {
+/// Reads to the end. `timing`: notes the age of each frame; it costs, so only some receivers do.
+pub(crate) async fn receive(mut stream: TcpStream, tallies: Arc<Tallies>, timing: bool) {
     // An incomplete frame; everything else is counted where it was read.
     let mut rest = Vec::new();
     loop {
         if stream.readable().await.is_err() {
             break;
         }
-        let pong = match read_ready(&stream, &mut rest, &tallies) {
+        let pong = match read_ready(&stream, &mut rest, (&tallies, timing)) {
             Ok(pong) => pong,
             Err(()) => break,
         };
@@ -116,7 +113,7 @@ thread_local! {
 }
 
 /// Reads once. True: there was a ping.
-fn read_ready(stream: &TcpStream, rest: &mut Vec<u8>, tallies: &Tallies) -> std::result::Result<bool, ()> {
+fn read_ready(stream: &TcpStream, rest: &mut Vec<u8>, at: (&Tallies, bool)) -> std::result::Result<bool, ()> {
     BUFFER.with_borrow_mut(|buffer| {
         let read = match stream.try_read(buffer) {
             Ok(0) => return Err(()),
@@ -124,14 +121,14 @@ fn read_ready(stream: &TcpStream, rest: &mut Vec<u8>, tallies: &Tallies) -> std:
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
             Err(_) => return Err(()),
         };
-        tallies.bytes.fetch_add(read as u64, Relaxed);
+        at.0.bytes.fetch_add(read as u64, Relaxed);
         if rest.is_empty() {
-            let (used, pinged) = count(&buffer[..read], tallies);
+            let (used, pinged) = count(&buffer[..read], at);
             rest.extend_from_slice(&buffer[used..read]);
             return Ok(pinged);
         }
         rest.extend_from_slice(&buffer[..read]);
-        let (used, pinged) = count(rest, tallies);
+        let (used, pinged) = count(rest, at);
         rest.drain(..used);
         if rest.is_empty() {
             *rest = Vec::new();
@@ -141,9 +138,8 @@ fn read_ready(stream: &TcpStream, rest: &mut Vec<u8>, tallies: &Tallies) -> std:
 }
 
 /// Counts whole frames. Returns the bytes that they were, and whether one was a ping.
-fn count(bytes: &[u8], tallies: &Tallies) -> (usize, bool) {
+fn count(bytes: &[u8], (tallies, timing): (&Tallies, bool)) -> (usize, bool) {
     let (mut at, mut frames, mut pinged) = (0, 0, false);
-    let timing = tallies.timing.load(Relaxed);
     while let Some((header, payload)) = header(&bytes[at..]) {
         let Some(frame) = bytes.get(at..at + header + payload) else { break };
         match frame[0] & 0x0f {

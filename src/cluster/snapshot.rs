@@ -6,10 +6,10 @@ use super::{
 };
 use carillon_storage::{
     snapshot::{SnapshotError, SnapshotFile, Snapshots},
-    tables::{Direction, Read, TableError, Tables, Writes},
+    tables::{TableError, Tables},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
-use std::{io::Read as _, ops::ControlFlow};
+use std::io::Read;
 
 /// How often a scan that fell behind the writers is begun anew before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -17,7 +17,7 @@ const ATTEMPTS_MAX: u32 = 5;
 const ROWS_PER_CHUNK: usize = 256;
 
 /// Builds one snapshot at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SnapshotBuilder {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
@@ -50,22 +50,31 @@ impl SnapshotBuilder {
         Ok(writer.finish()?)
     }
 
-    fn write(&self) -> Result<SnapshotFile, BuildError> {
-        let mut attempt = 1;
-        loop {
-            match self.write_once() {
-                Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
-                done => return done,
+    /// Writes a snapshot file, on a thread of its own. Nothing depends on its success.
+    pub(crate) async fn write(&self) -> Result<SnapshotFile, BuildError> {
+        let builder = self.clone();
+        let write = move || {
+            let mut attempt = 1;
+            loop {
+                match builder.write_once() {
+                    Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
+                    done => return done,
+                }
             }
-        }
+        };
+        tokio::task::spawn_blocking(write).await?
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    /// Hands over the newest file. An error here would stop openraft for good, so whoever asks for a snapshot writes
+    /// it first ([`Self::write`]), and a full disk costs no more than the snapshot; only without any file it is
+    /// written here.
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        let builder = Self { tables: self.tables.clone(), snapshots: self.snapshots.clone() };
-        let built = tokio::task::spawn_blocking(move || builder.write()).await;
-        let file = built.map_err(BuildError::from).and_then(|file| file);
+        if let Some(written) = newest(&self.snapshots)? {
+            return Ok(written);
+        }
+        let file = self.write().await;
         let snapshot = file.and_then(|file| as_openraft(file).map_err(BuildError::from));
         snapshot.map_err(|e| StorageIOError::write_snapshot(None, AnyError::new(&e)).into())
     }
@@ -102,18 +111,4 @@ pub(crate) fn adopt(snapshots: &Snapshots, from: &SnapshotFile) -> Result<Snapsh
         }
         receiver.write(&buffer[..n])?;
     }
-}
-
-/// Puts a snapshot's rows in place of all that the tables hold, in one commit.
-pub(crate) fn replace(tables: &Tables, with: &SnapshotFile) -> Result<(), BuildError> {
-    let mut writes = Writes::new();
-    tables.reader().scan(&[], &[], Direction::Forward, &mut |key, _| {
-        writes.insert(key.to_vec(), None);
-        ControlFlow::Continue(())
-    })?;
-    for record in with.records()? {
-        let (key, value) = record?;
-        writes.insert(key, Some(value));
-    }
-    Ok(tables.commit(&writes, &with.meta)?)
 }

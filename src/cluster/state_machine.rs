@@ -161,7 +161,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         let applied = AppliedState::decode(&snapshot.meta).map_err(|e| failed(&e))?;
         snapshot::adopt(&self.snapshots, &snapshot).map_err(|e| failed(&e))?;
-        snapshot::replace(&self.tables, &snapshot).map_err(|e| failed(&e))?;
+        self.tables.replace_with(&snapshot, &snapshot.meta).map_err(|e| failed(&e))?;
         let at = Pos::new(applied.last.map_or(0, |last| last.index), 0);
         *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| failed(&e))?;
         self.applied = applied;

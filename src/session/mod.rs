@@ -16,4 +16,4 @@ mod task;
 pub use clock::Clock;
 pub(crate) use handle::Flushed;
 pub use handle::{Common, Session, Wire};
-pub use task::{House, Stream, begin};
+pub use task::{Guest, House, Stream, begin};
