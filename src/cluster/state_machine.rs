@@ -100,9 +100,8 @@ impl StateMachine {
             }
             EffectKind::Close { user, staff_only } => {
                 let target = CloseTarget::User { tenant: effect.tenant, user, staff_only };
-                // Whoever asked for the change does not wait for sockets to end.
-                let _ = self.broker.close(target, Close::Disconnected).await;
-                None
+                // Counts sockets; nobody waits here for them to end.
+                Some(self.broker.close(target, Close::Disconnected).await)
             }
             EffectKind::Online { .. } | EffectKind::Offline { .. } | EffectKind::Renamed { .. } => None,
         }

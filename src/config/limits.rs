@@ -83,6 +83,10 @@ pub const NOTIFICATION_BYTES_MAX: usize = 16 << 10;
 pub const EVENT_BYTES_MAX: usize = 48 << 10;
 /// Users in one call.
 pub const USER_IDS_MAX: usize = 1_000;
+/// How deep a JSON body may be nested.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// How long the body of a server API call may take to arrive.
+pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls in one batch.
 pub const BATCH_CALLS_MAX: usize = 1_000;
 /// Entries of a list when the caller does not say.

@@ -1,11 +1,23 @@
 //! HTTP beside the sockets: the server API, health, metrics, pages.
 //!
-//! [`Api`] holds what handlers need; `calls` is the API itself.
+//! [`Api`] holds what handlers need; [`calls`] is the API itself, `routes` its table, `dispatch` the way in.
 
+mod answer;
+pub mod calls;
+mod dispatch;
+mod embed;
+mod error;
 mod health;
+mod metrics;
+mod object;
 mod pages;
 mod readiness;
+mod request;
+mod retry;
+mod routes;
 
+pub use error::ApiError;
+pub use object::Object;
 pub use readiness::Readiness;
 
 use crate::{
@@ -15,10 +27,16 @@ use crate::{
     config::{Config, Limits},
     endpoints::PresenceDesk,
     records::Records,
+    session::rate::{Pace, Rate},
     telemetry,
 };
 use axum::{Router, routing::get};
-use std::{sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often histograms are folded and gauges are set.
@@ -39,6 +57,12 @@ pub(crate) struct Inner {
     pub(crate) keys: ApiKeys,
     pub(crate) readiness: Readiness,
     pub(crate) limits: Limits,
+    /// Of each key.
+    rate: Rate,
+    /// By the hash of the key; only keys of ours get in.
+    paces: Mutex<HashMap<[u8; 32], Pace>>,
+    started: Instant,
+    is_dev: bool,
 }
 
 /// What an [`Api`] is made of.
@@ -65,27 +89,54 @@ impl Api {
     pub fn new(parts: Parts<'_>) -> Self {
         let Parts { config, records, broker, desk, node, keys, readiness } = parts;
         let limits = config.limits.clone();
-        Self { inner: Arc::new(Inner { records, broker, desk, node, keys, readiness, limits }) }
+        let per_second = limits.api_calls_per_second;
+        let inner = Inner {
+            records,
+            broker,
+            desk,
+            node,
+            keys,
+            readiness,
+            limits,
+            rate: Rate::new(per_second, per_second),
+            paces: Mutex::default(),
+            started: Instant::now(),
+            is_dev: config.server.dev,
+        };
+        Self { inner: Arc::new(inner) }
     }
 }
 
 /// Everything that is served beside `/ws/`, over the embedding program's own routes.
 pub fn router(api: &Api, config: &Config, extra: Router) -> Router {
-    let router = if config.server.admin_listen.is_some() { Router::new() } else { admin_router(api) };
-    router.merge(pages::router(config)).fallback_service(extra)
+    let health = if config.server.admin_listen.is_some() { Router::new() } else { health_and_metrics(api) };
+    let own = health.merge(pages::router(config)).merge(dispatch::router(api));
+    guarded(api, own.fallback_service(extra))
 }
 
-/// Health and metrics.
+/// Health and metrics, on a listener of their own.
 pub fn admin_router(api: &Api) -> Router {
-    Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz)).with_state(api.clone())
+    guarded(api, health_and_metrics(api))
+}
+
+fn health_and_metrics(api: &Api) -> Router {
+    let routes = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
+    routes.route("/metrics", get(metrics::metrics)).with_state(api.clone())
+}
+
+fn guarded(api: &Api, router: Router) -> Router {
+    if api.inner.is_dev { router.layer(axum::middleware::from_fn(dispatch::only_loopback_hosts)) } else { router }
 }
 
 /// Keeps the counters in shape until `shutdown`.
-pub async fn upkeep(_api: Api, shutdown: CancellationToken) {
+pub async fn upkeep(api: Api, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(UPKEEP) => telemetry::metrics::upkeep(),
+            () = tokio::time::sleep(UPKEEP) => {
+                api.set_gauges();
+                telemetry::metrics::upkeep();
+            }
         }
     }
 }

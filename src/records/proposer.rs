@@ -20,7 +20,7 @@ pub struct Committed {
     pub pos: Pos,
     /// What it came to.
     pub reply: Reply,
-    /// Counts the outboxes of the first group that was told.
+    /// Counts the outboxes of the first group that was told, or the sockets that were closed if that came first.
     pub told: Option<Tally>,
 }
 

@@ -8,7 +8,7 @@ mod clock;
 mod handle;
 pub mod metrics;
 pub mod outbox;
-mod rate;
+pub(crate) mod rate;
 mod reader;
 pub mod state;
 mod task;

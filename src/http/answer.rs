@@ -1,0 +1,57 @@
+//! What a call is answered: a status, JSON, and whether it was answered before.
+
+use super::ApiError;
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+};
+use serde::Serialize;
+
+/// Says that an answer is the one an earlier call with the same key got.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(super) status: u16,
+    /// JSON text.
+    pub(super) body: String,
+    pub(super) is_replay: bool,
+}
+
+impl Answer {
+    /// Serialising plain values and checked raw JSON into memory cannot fail.
+    pub(super) fn new(status: u16, body: &impl Serialize) -> Self {
+        Self { status, body: serde_json::to_string(body).unwrap_or_default(), is_replay: false }
+    }
+
+    /// 200
+    pub(super) fn ok(body: &impl Serialize) -> Self {
+        Self::new(200, body)
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), self.body);
+        if self.is_replay {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = json(self.status(), self.body());
+        self.add_headers(response.headers_mut());
+        response
+    }
+}
+
+fn json(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

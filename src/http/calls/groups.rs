@@ -1,0 +1,191 @@
+//! Events that are told and not stored: to one group, to admin groups, to many users.
+
+use super::{Task, check_event_size, check_level};
+use crate::{
+    config::limits::{EVENT_BYTES_MAX, USER_IDS_MAX},
+    http::{
+        ApiError, Object,
+        answer::Answer,
+        object::{no_repeats, string},
+        request::Request,
+    },
+    protocol::{
+        GroupName, UserId,
+        event::{self, EventError, EventFrames, Fields},
+    },
+};
+use serde_json::value::{RawValue, to_raw_value};
+
+const MESSAGE: &str = "notification_message";
+
+/// An event for one group.
+#[derive(Clone, Debug)]
+pub struct GroupSend {
+    /// As backends write it, for example `dashboard_user_42`.
+    pub group: String,
+    /// The event, with its `type`.
+    pub event: Fields,
+}
+
+impl GroupSend {
+    pub(crate) fn task(self) -> Result<Task, ApiError> {
+        let group = GroupName::parse(&self.group).map_err(|unknown| ApiError::UnknownGroup(unknown.to_string()))?;
+        let frames = encode(&group, &self.event)?;
+        Ok(Task::Tell(vec![(group, frames)]))
+    }
+}
+
+/// A message to groups, by default to those of the admins.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    /// Free text.
+    pub message: String,
+    /// `info`, `success`, `warning` or `error`.
+    pub level: String,
+    /// 1 to 1,000 groups that know `notification_message`; `None`: `admin_dashboard` and `subscription_admin`.
+    pub groups: Option<Vec<String>>,
+}
+
+impl Broadcast {
+    /// `{message, level?, groups?}`; batches call the groups `target_groups`.
+    pub(super) fn read(object: &mut Object, groups: &'static str) -> Result<Self, ApiError> {
+        let named = object.optional_array(groups, (1, USER_IDS_MAX))?;
+        let named = named.map(|names| names.iter().map(|raw| string(groups, raw)).collect::<Result<_, _>>());
+        Ok(Self {
+            message: object.string("message")?,
+            level: object.optional_string("level")?.unwrap_or_else(|| "info".into()),
+            groups: named.transpose()?,
+        })
+    }
+
+    pub(crate) fn task(self, field: &str) -> Result<Task, ApiError> {
+        check_level(&self.level)?;
+        let fields = fields([("type", MESSAGE), ("message", &self.message), ("level", &self.level)])?;
+        let names = self.groups.unwrap_or_else(|| vec!["admin_dashboard".into(), "subscription_admin".into()]);
+        let mut events: Vec<(GroupName, EventFrames)> = Vec::with_capacity(names.len());
+        for name in names {
+            let wrong = |why: &dyn std::fmt::Display| {
+                ApiError::invalid(field, format!("{:?} in {field}: {why}", crate::http::object::shown(&name)))
+            };
+            let group = GroupName::parse(&name).map_err(|unknown| wrong(&unknown))?;
+            if !event::known_types(&group).contains(&MESSAGE) {
+                let known = event::known_types(&group).join(", ");
+                return Err(wrong(&format!("this group does not know {MESSAGE}; it knows {known}")));
+            }
+            if events.iter().any(|(other, _)| *other == group) {
+                return Err(wrong(&"it stands there twice; name each once"));
+            }
+            let frames = encode(&group, &fields)?;
+            events.push((group, frames));
+        }
+        Ok(Task::Tell(events))
+    }
+}
+
+/// One event for each of many users.
+#[derive(Clone, Debug)]
+pub struct Multicast {
+    /// 1 to 1,000 users, each once.
+    pub users: Vec<UserId>,
+    /// Decides, with the protocol's rule, which of the user's groups is told.
+    pub kind: String,
+    /// The event's other fields, a JSON object.
+    pub message_data: Box<RawValue>,
+}
+
+impl Multicast {
+    /// `{user_ids, type?, message_data}`; batches call the type `message_type`.
+    pub(super) fn read(object: &mut Object, kind: &'static str) -> Result<Self, ApiError> {
+        let users = object.optional_users("user_ids")?;
+        Ok(Self {
+            users: users.ok_or_else(|| crate::http::object::missing("user_ids", "an array of user ids"))?,
+            kind: object.optional_string(kind)?.unwrap_or_else(|| MESSAGE.into()),
+            message_data: object.object("message_data")?,
+        })
+    }
+
+    pub(crate) fn task(self, kind_field: &str) -> Result<Task, ApiError> {
+        check_users("user_ids", &self.users)?;
+        check_event_size("message_data", &self.message_data)?;
+        let mut event: Fields = Object::of(&self.message_data, "message_data")?.rest().collect();
+        let own = fields([("type", self.kind.as_str())])?;
+        if let Some(inner) = event.get("type")
+            && own.get("type").is_some_and(|outer| outer.get() != inner.get())
+        {
+            let message = format!("message_data has a type of its own; give it as {kind_field}");
+            return Err(ApiError::invalid("message_data", message));
+        }
+        event.extend(own);
+        let mut events = Vec::with_capacity(self.users.len());
+        for user in self.users {
+            let group = event::multicast_group(user, &self.kind)
+                .map_err(|error| ApiError::invalid(kind_field, error.to_string()))?;
+            // The frame is the same for all of them, but for the group that is named when it is wrong.
+            let frames = match events.first() {
+                Some((_, frames)) => EventFrames::clone(frames),
+                None => encode(&group, &event).map_err(|error| match error {
+                    ApiError::Invalid { field: Some(field), message } if field != "type" => {
+                        ApiError::invalid("message_data", message)
+                    }
+                    other => other,
+                })?,
+            };
+            events.push((group, frames));
+        }
+        Ok(Task::Tell(events))
+    }
+}
+
+/// 1 to 1,000 users, each once.
+pub(super) fn check_users(field: &str, users: &[UserId]) -> Result<(), ApiError> {
+    if users.is_empty() || users.len() > USER_IDS_MAX {
+        let count = users.len();
+        return Err(ApiError::invalid(field, format!("{field} must have 1 to {USER_IDS_MAX} entries, not {count}")));
+    }
+    no_repeats(field, users)
+}
+
+/// The frames of an event, within their bound.
+fn encode(group: &GroupName, fields: &Fields) -> Result<EventFrames, ApiError> {
+    let frames = event::encode(group, fields).map_err(of_event)?;
+    let bytes: usize = frames.frames.iter().map(String::len).sum();
+    if bytes <= EVENT_BYTES_MAX {
+        return Ok(frames);
+    }
+    let message = format!("the event has {bytes} bytes; it may have {EVENT_BYTES_MAX}");
+    Err(ApiError::TooLarge { field: None, message })
+}
+
+fn of_event(error: EventError) -> ApiError {
+    ApiError::invalid(error.field(), error.to_string())
+}
+
+/// Fields that are strings.
+fn fields<const N: usize>(of: [(&str, &str); N]) -> Result<Fields, ApiError> {
+    // Writing a string as JSON into memory cannot fail.
+    of.into_iter()
+        .map(|(name, value)| Ok((name.to_owned(), to_raw_value(value).map_err(|_| ApiError::Internal)?)))
+        .collect()
+}
+
+/// `POST /groups/{group}/send`
+pub(in crate::http) async fn group_send(request: Request) -> Result<Answer, ApiError> {
+    let call = GroupSend { group: request.id(0).to_owned(), event: request.object()?.rest().collect() };
+    request.run(call.task()?).await
+}
+
+/// `POST /broadcasts`
+pub(in crate::http) async fn broadcast(request: Request) -> Result<Answer, ApiError> {
+    let mut object = request.object()?;
+    let call = Broadcast::read(&mut object, "groups")?;
+    object.finish()?;
+    request.run(call.task("groups")?).await
+}
+
+/// `POST /multicast`
+pub(in crate::http) async fn multicast(request: Request) -> Result<Answer, ApiError> {
+    let mut object = request.object()?;
+    let call = Multicast::read(&mut object, "type")?;
+    object.finish()?;
+    request.run(call.task("type")?).await
+}

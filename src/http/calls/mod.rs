@@ -1,0 +1,109 @@
+//! The calls. Each is a struct of typed arguments that reads itself from JSON and becomes a [`Task`]; HTTP handlers,
+//! batches and embedding programs all go this one way.
+
+pub(super) mod admin;
+mod batch;
+mod groups;
+mod inbox;
+mod notifications;
+mod presence;
+pub(super) mod run;
+mod stats;
+mod updates;
+mod users;
+
+pub use admin::{RaiseAlert, UpdateAdminDashboard};
+pub use groups::{Broadcast, GroupSend, Multicast};
+pub use inbox::{ChangeInbox, InboxChange};
+pub use notifications::{Receivers, SendNotification};
+pub use updates::{Update, UpdateKind};
+pub use users::PutUser;
+
+pub(super) use batch::batch;
+pub(super) use groups::{broadcast, group_send, multicast};
+pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
+pub(super) use notifications::send as send_notification;
+pub(super) use presence::{online, presence_of};
+pub(super) use stats::stats;
+pub(super) use updates::{dashboard, expiry_warning, payment, subscription};
+pub(super) use users::{disconnect, erase_user, get_user, put_user};
+
+use super::{ApiError, answer::Answer};
+use crate::{
+    broker::Recipients,
+    config::limits::EVENT_BYTES_MAX,
+    protocol::{GroupName, UserId, event::EventFrames},
+    records::{Op, Reply},
+};
+use serde_json::{json, value::RawValue};
+
+/// A call whose arguments have been read and checked.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Through the log; answered once it is committed.
+    Change(Op, Shape),
+    /// To the sockets of these groups, at once; nothing is stored.
+    Tell(Vec<(GroupName, EventFrames)>),
+}
+
+/// How a committed change is answered.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// 201 with the notification, which is this but for its id and time.
+    Notification(Box<SendNotification>),
+    /// 201 with the receivers and their ids.
+    Notifications,
+    /// 202 with how many were told.
+    Recipients,
+    /// 200 with the unread count; 404 if this one does not exist.
+    Unread(Option<u64>),
+    /// 200 with the user's row.
+    User(UserId),
+    /// 200 with how many sockets were closed.
+    Closed,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The state machine's answer; [`Reply::Done`] for what is not stored.
+    pub reply: Reply,
+    /// How many outboxes were reached.
+    pub recipients: Recipients,
+    /// Whether this is the answer to an earlier call with the same idempotency key; nobody was told again.
+    pub is_replay: bool,
+}
+
+impl Done {
+    /// 202 `{recipients, partial?}`
+    fn recipients(&self) -> Answer {
+        let mut body = json!({"recipients": self.recipients.count});
+        if self.recipients.partial {
+            body["partial"] = true.into();
+        }
+        Answer::new(202, &body)
+    }
+}
+
+/// A payload that goes into an event must fit one.
+fn check_event_size(field: &str, payload: &RawValue) -> Result<(), ApiError> {
+    let bytes = payload.get().len();
+    if bytes <= EVENT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("{field} has {bytes} bytes; an event carries at most {EVENT_BYTES_MAX}");
+    Err(ApiError::TooLarge { field: Some(field.to_owned()), message })
+}
+
+/// One of the protocol's levels.
+fn check_level(level: &str) -> Result<(), ApiError> {
+    one_of("level", level, &crate::protocol::event::LEVELS)
+}
+
+fn one_of(field: &str, value: &str, known: &[&str]) -> Result<(), ApiError> {
+    if known.contains(&value) {
+        return Ok(());
+    }
+    let value = super::object::shown(value);
+    Err(ApiError::invalid(field, format!("{field} must be one of {}, not {value:?}", known.join(", "))))
+}

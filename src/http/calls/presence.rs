@@ -1,0 +1,81 @@
+//! Who is online, on whatever node; when somebody was last seen.
+
+use crate::{
+    config::limits::USER_IDS_MAX,
+    http::{Api, ApiError, answer::Answer, object::no_repeats, request::Request},
+    protocol::{Pos, Tenant, UserId, frames},
+    records::{RecordsError, presence},
+};
+use serde_json::{Value, json, value::RawValue};
+use std::sync::Arc;
+
+#[derive(serde::Serialize)]
+struct Page<'a> {
+    online: Vec<&'a RawValue>,
+    next_after: Option<String>,
+}
+
+/// `GET /presence?limit=&after=` → `{online: [person…], next_after}`, in the order of coming online;
+/// `GET /presence?user_ids=1,2` → `{online: [presence…], users: [presence…]}`: all that were asked for, and those of
+/// them who are online.
+pub(in crate::http) async fn online(request: Request) -> Result<Answer, ApiError> {
+    let mut query = request.query()?;
+    if let Some(list) = query.text("user_ids") {
+        query.finish()?;
+        return some(&request, &list);
+    }
+    let (limit, after) = (query.limit()?, query.number("after")?.unwrap_or(0));
+    query.finish()?;
+    let mut page = request.api.inner.records.online_page(&request.tenant, Pos(after), limit + 1);
+    let more = page.len() > limit;
+    page.truncate(limit);
+    Ok(page_answer(&page, more))
+}
+
+fn page_answer(page: &[(Pos, Arc<str>)], more: bool) -> Answer {
+    // Entries are encoded when somebody comes online.
+    let online = page.iter().map(|(_, person)| serde_json::from_str(person).unwrap_or(RawValue::NULL)).collect();
+    let last = page.last().map(|(at, _)| at.0.to_string());
+    Answer::ok(&Page { online, next_after: last.filter(|_| more) })
+}
+
+fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
+    let wrong = |why: String| ApiError::invalid("user_ids", why);
+    let ids: Vec<&str> = list.split(',').take(USER_IDS_MAX + 1).collect();
+    if ids.len() > USER_IDS_MAX {
+        return Err(wrong(format!("user_ids names more than {USER_IDS_MAX} users")));
+    }
+    let users: Vec<UserId> = ids
+        .into_iter()
+        .map(|id| UserId::new(id).map_err(|error| wrong(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    no_repeats("user_ids", &users)?;
+    let all = users
+        .iter()
+        .map(|user| request.api.presence(&request.tenant, user))
+        .collect::<Result<Vec<Value>, RecordsError>>()?;
+    let online: Vec<&Value> = all.iter().filter(|one| one["is_online"] == true).collect();
+    Ok(Answer::ok(&json!({"online": online, "users": all})))
+}
+
+/// `GET /users/{id}/presence` → `{user_id, is_online, last_seen, last_activity, connections}`
+pub(in crate::http) async fn presence_of(request: Request) -> Result<Answer, ApiError> {
+    let user = request.user()?;
+    request.query()?.finish()?;
+    Ok(Answer::ok(&request.api.presence(&request.tenant, &user)?))
+}
+
+impl Api {
+    /// A user whom nobody ever saw is offline like any other. `connections`: presence sockets on this node.
+    fn presence(&self, tenant: &Tenant, user: &UserId) -> Result<Value, RecordsError> {
+        let row = self.inner.records.read(|rows| presence::of(rows, tenant, user))?.unwrap_or_default();
+        let recent = self.inner.desk.recent_activity(tenant, user);
+        Ok(json!({
+            "user_id": user.wire(),
+            "is_online": row.online_since.is_some(),
+            "last_seen": frames::optional_time(row.last_seen),
+            "last_activity": frames::optional_time(row.last_activity.max(recent)),
+            "connections": self.inner.desk.connections(tenant, user),
+        }))
+    }
+}

@@ -1,0 +1,111 @@
+//! What a backend says of one user: dashboard, subscription, payment, expiry warning. Stored, then shown.
+
+use super::{Shape, Task, check_event_size};
+use crate::{
+    http::{ApiError, Object, answer::Answer, object::shown, request::Request},
+    protocol::{JSON_INTEGER_MAX, UserId},
+    records::Op,
+};
+use serde_json::value::RawValue;
+
+/// Longest id of a subscription that is text, in characters.
+const ID_CHARS_MAX: usize = 64;
+
+/// Which of the four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateKind {
+    /// Merged into the user's dashboard.
+    Dashboard,
+    /// `{id?, status, plan_name, …}`: a row, and a step of its history.
+    Subscription,
+    /// Kept.
+    Payment,
+    /// Kept.
+    ExpiryWarning,
+}
+
+/// An update for one user.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Which of the four.
+    pub kind: UpdateKind,
+    /// Whose.
+    pub user: UserId,
+    /// A JSON object.
+    pub data: Box<RawValue>,
+}
+
+impl Update {
+    /// As [`Self::task`]; `field` is what the caller calls the data.
+    pub(super) fn task_of(self, field: &str) -> Result<Task, ApiError> {
+        check_event_size(field, &self.data)?;
+        if self.kind == UpdateKind::Subscription {
+            check_subscription(field, &self.data)?;
+        }
+        let (user, data) = (self.user, self.data.get().to_owned());
+        let op = match self.kind {
+            UpdateKind::Dashboard => Op::UpdateDashboard { user, data },
+            UpdateKind::Subscription => Op::UpdateSubscription { user, data },
+            UpdateKind::Payment => Op::RecordPayment { user, data },
+            UpdateKind::ExpiryWarning => Op::WarnOfExpiry { user, data },
+        };
+        Ok(Task::Change(op, Shape::Recipients))
+    }
+
+    pub(crate) fn task(self) -> Result<Task, ApiError> {
+        self.task_of("data")
+    }
+}
+
+/// The fields that rows are found and counted by have their kinds; everything else is the backend's business.
+fn check_subscription(field: &str, data: &RawValue) -> Result<(), ApiError> {
+    let mut object = Object::of(data, field)?;
+    let wrong = |name: &str, must: &str, raw: &RawValue| {
+        Err(ApiError::invalid(field, format!("\"{name}\" in {field} must be {must}, not {}", shown(raw.get()))))
+    };
+    if let Some(id) = object.raw("id") {
+        let number: Option<u64> = serde_json::from_str(id.get()).ok();
+        let text: Option<String> = serde_json::from_str(id.get()).ok();
+        let is_id = number.is_some_and(|n| n <= JSON_INTEGER_MAX)
+            || text.is_some_and(|text| (1..=ID_CHARS_MAX).contains(&text.chars().count()));
+        if !is_id {
+            return wrong("id", "an integer or a short string; leave it out to have one made", &id);
+        }
+    }
+    for name in ["plan_name", "status"] {
+        if let Some(raw) = object.raw(name)
+            && !raw.get().starts_with('"')
+        {
+            return wrong(name, "a string", &raw);
+        }
+    }
+    Ok(())
+}
+
+async fn update(request: Request, kind: UpdateKind) -> Result<Answer, ApiError> {
+    let user = request.user()?;
+    let mut object = request.object()?;
+    let data = object.object("data")?;
+    object.finish()?;
+    request.run(Update { kind, user, data }.task()?).await
+}
+
+/// `POST /users/{id}/dashboard`
+pub(in crate::http) async fn dashboard(request: Request) -> Result<Answer, ApiError> {
+    update(request, UpdateKind::Dashboard).await
+}
+
+/// `POST /users/{id}/subscriptions`
+pub(in crate::http) async fn subscription(request: Request) -> Result<Answer, ApiError> {
+    update(request, UpdateKind::Subscription).await
+}
+
+/// `POST /users/{id}/payments`
+pub(in crate::http) async fn payment(request: Request) -> Result<Answer, ApiError> {
+    update(request, UpdateKind::Payment).await
+}
+
+/// `POST /users/{id}/expiry-warnings`
+pub(in crate::http) async fn expiry_warning(request: Request) -> Result<Answer, ApiError> {
+    update(request, UpdateKind::ExpiryWarning).await
+}

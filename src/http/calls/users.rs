@@ -1,0 +1,134 @@
+//! The directory of users, erasing them, and closing their sockets.
+
+use super::{Shape, Task};
+use crate::{
+    broker::{CloseTarget, Recipients},
+    config::limits::{NAME_CHARS_MAX, RECIPIENTS_WAIT},
+    http::{Api, ApiError, Object, answer::Answer, request::Request},
+    protocol::{Close, Tenant, UserId},
+    records::{Op, directory, retention, rows::User},
+};
+use serde_json::json;
+
+/// What a backend states of a user; `None` leaves a field as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutUser {
+    /// Who.
+    pub user: UserId,
+    /// Login name, 1 to 150 characters.
+    pub username: String,
+    /// At most 150 characters.
+    pub first_name: Option<String>,
+    /// At most 150 characters.
+    pub last_name: Option<String>,
+    /// Whether the user may sign in; `false` closes every socket of the user.
+    pub is_active: Option<bool>,
+    /// Whether the user may open admin endpoints; `false` closes those that are open.
+    pub is_staff: Option<bool>,
+}
+
+impl PutUser {
+    /// `{username, first_name?, last_name?, is_active?, is_staff?}`
+    fn read(user: UserId, object: &mut Object) -> Result<Self, ApiError> {
+        Ok(Self {
+            user,
+            username: object.string("username")?,
+            first_name: object.optional_string("first_name")?,
+            last_name: object.optional_string("last_name")?,
+            is_active: object.optional_bool("is_active")?,
+            is_staff: object.optional_bool("is_staff")?,
+        })
+    }
+
+    pub(crate) fn task(self) -> Result<Task, ApiError> {
+        check_name("username", Some(&self.username), 1)?;
+        check_name("first_name", self.first_name.as_deref(), 0)?;
+        check_name("last_name", self.last_name.as_deref(), 0)?;
+        let shape = Shape::User(self.user.clone());
+        let op = Op::PutUser {
+            user: self.user,
+            username: Some(self.username),
+            first_name: self.first_name,
+            last_name: self.last_name,
+            is_active: self.is_active,
+            is_staff: self.is_staff,
+        };
+        Ok(Task::Change(op, shape))
+    }
+}
+
+fn check_name(field: &str, name: Option<&str>, least: usize) -> Result<(), ApiError> {
+    let chars = name.map_or(least, |name| name.chars().count());
+    if (least..=NAME_CHARS_MAX).contains(&chars) {
+        return Ok(());
+    }
+    let message = format!("{field} must have {least} to {NAME_CHARS_MAX} characters, not {chars}");
+    Err(ApiError::invalid(field, message))
+}
+
+impl Api {
+    /// 200 with the user's row.
+    pub(super) fn user_answer(&self, tenant: &Tenant, user: &UserId) -> Result<Answer, ApiError> {
+        match self.inner.records.read(|rows| directory::of(rows, tenant, user))? {
+            Some(row) => Ok(Answer::ok(&body(user, &row))),
+            None => Err(ApiError::not_found(format!("there is no user {user}"))),
+        }
+    }
+}
+
+fn body(user: &UserId, row: &User) -> serde_json::Value {
+    json!({
+        "user_id": user.wire(),
+        "username": row.username,
+        "first_name": row.first_name,
+        "last_name": row.last_name,
+        "is_active": row.is_active,
+        "is_staff": row.is_staff,
+    })
+}
+
+/// `PUT /users/{id}`
+pub(in crate::http) async fn put_user(request: Request) -> Result<Answer, ApiError> {
+    let mut object = request.object()?;
+    let call = PutUser::read(request.user()?, &mut object)?;
+    object.finish()?;
+    request.run(call.task()?).await
+}
+
+/// `GET /users/{id}`
+pub(in crate::http) async fn get_user(request: Request) -> Result<Answer, ApiError> {
+    request.query()?.finish()?;
+    request.api.user_answer(&request.tenant, &request.user()?)
+}
+
+/// `DELETE /users/{id}` → `{removed}`, in rows. Asking again is harmless, so an idempotency key changes nothing.
+pub(in crate::http) async fn erase_user(request: Request) -> Result<Answer, ApiError> {
+    let user = request.user()?;
+    request.no_fields()?;
+    let removed = retention::erase_user(&request.api.inner.records, &request.tenant, &user).await?;
+    Ok(Answer::ok(&json!({"removed": removed})))
+}
+
+/// `POST /users/{id}/disconnect` `{revoke?}` → `{closed}`, in sockets.
+pub(in crate::http) async fn disconnect(request: Request) -> Result<Answer, ApiError> {
+    let user = request.user()?;
+    let mut object = request.object_or_empty()?;
+    let revoke = object.optional_bool("revoke")?.unwrap_or(false);
+    object.finish()?;
+    if revoke {
+        // What is committed closes the sockets, wherever they are.
+        return request.run(Task::Change(Op::RevokeTokens { user }, Shape::Closed)).await;
+    }
+    let target = CloseTarget::User { tenant: request.tenant.clone(), user, staff_only: false };
+    let closing = request.api.inner.broker.close(target, Close::Disconnected).await;
+    Ok(closed(closing.wait(RECIPIENTS_WAIT).await))
+}
+
+/// 200 `{closed, partial?}`
+pub(super) fn closed(sockets: Recipients) -> Answer {
+    let mut body = json!({"closed": sockets.count});
+    if sockets.partial {
+        body["partial"] = true.into();
+    }
+    Answer::ok(&body)
+}
