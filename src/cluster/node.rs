@@ -9,7 +9,7 @@ use super::{
     metrics::ProposerMetrics,
     proposer::BatchingProposer,
     recover::{self, Opened, RecoverError},
-    snapshot::SnapshotBuilder,
+    snapshot::{SnapshotBuilder, WrittenSlot},
     state_machine::{StateMachine, Told, ToldSlot},
     types::Raft,
 };
@@ -84,6 +84,7 @@ pub struct Node {
     log: Log,
     tables: Tables,
     snapshots: Snapshots,
+    written: WrittenSlot,
     records: Records,
     data_dir: Arc<Path>,
 }
@@ -137,10 +138,11 @@ impl Node {
         let Opened { log, snapshots, tables, applied } = opened;
         let id = config.server.node_id;
         let roster = Arc::new(Mutex::new(load_roster(&tables, &applied)?));
-        let told = ToldSlot::default();
+        let (told, written) = (ToldSlot::default(), WrittenSlot::default());
         let machine = StateMachine {
             tables: tables.clone(),
             snapshots: snapshots.clone(),
+            written: written.clone(),
             roster: roster.clone(),
             broker: around.broker,
             told: told.clone(),
@@ -150,7 +152,7 @@ impl Node {
         let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
         let records = Records::new(tables.clone(), roster, proposer, id);
         let data_dir = config.server.data_dir.as_path().into();
-        let node = Self { raft, log, tables, snapshots, records, data_dir };
+        let node = Self { raft, log, tables, snapshots, written, records, data_dir };
         node.catch_up(id).await?;
         let epoch = node.records.read(|rows| presence::epoch_of(rows, id))? + 1;
         *told.lock() = Told { boot: (id, epoch), ..Told::default() };
@@ -294,10 +296,12 @@ impl Node {
             tracing::warn!(free = room, "too little space for a snapshot: the log is not cut");
             return;
         }
-        let builder = SnapshotBuilder { tables: self.tables.clone(), snapshots: self.snapshots.clone() };
+        let (tables, snapshots) = (self.tables.clone(), self.snapshots.clone());
+        let builder = SnapshotBuilder { tables, snapshots, written: self.written.clone() };
         match builder.write().await {
             Ok(file) => {
                 tracing::info!(bytes = file.bytes, "snapshot written");
+                *self.written.lock() = Some(file);
                 if let Err(error) = self.raft.trigger().snapshot().await {
                     tracing::error!(%error, "the snapshot is not taken notice of");
                 }

@@ -9,7 +9,8 @@ use carillon_storage::{
     tables::{TableError, Tables},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
-use std::io::Read;
+use parking_lot::Mutex;
+use std::{io::Read, sync::Arc};
 
 /// How often a scan that fell behind the writers is begun anew before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -21,7 +22,12 @@ const ROWS_PER_CHUNK: usize = 256;
 pub(crate) struct SnapshotBuilder {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
+    /// A file that was written before openraft was told to ask for it.
+    pub(crate) written: WrittenSlot,
 }
+
+/// Shared between who writes a snapshot file and the builder that openraft asks.
+pub(crate) type WrittenSlot = Arc<Mutex<Option<SnapshotFile>>>;
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -67,14 +73,14 @@ impl SnapshotBuilder {
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
-    /// Hands over the newest file. An error here would stop openraft for good, so whoever asks for a snapshot writes
-    /// it first ([`Self::write`]), and a full disk costs no more than the snapshot; only without any file it is
-    /// written here.
+    /// Hands over the file that waits. An error here would stop openraft for good, so whoever wants a snapshot writes
+    /// it first ([`Self::write`]), and a full disk costs no more than the snapshot.
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        if let Some(written) = newest(&self.snapshots)? {
-            return Ok(written);
-        }
-        let file = self.write().await;
+        let written = self.written.lock().take();
+        let file = match written {
+            Some(file) => Ok(file),
+            None => self.write().await,
+        };
         let snapshot = file.and_then(|file| as_openraft(file).map_err(BuildError::from));
         snapshot.map_err(|e| StorageIOError::write_snapshot(None, AnyError::new(&e)).into())
     }

@@ -2,7 +2,7 @@
 
 use super::{
     codec::AppliedState,
-    snapshot::{self, SnapshotBuilder},
+    snapshot::{self, SnapshotBuilder, WrittenSlot},
     types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use crate::{
@@ -40,6 +40,7 @@ pub(crate) type ToldSlot = Arc<Mutex<Told>>;
 pub(crate) struct StateMachine {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
+    pub(crate) written: WrittenSlot,
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) broker: Broker,
     pub(crate) told: ToldSlot,
@@ -141,7 +142,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        SnapshotBuilder { tables: self.tables.clone(), snapshots: self.snapshots.clone() }
+        let (tables, snapshots) = (self.tables.clone(), self.snapshots.clone());
+        SnapshotBuilder { tables, snapshots, written: self.written.clone() }
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError> {

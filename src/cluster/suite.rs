@@ -4,6 +4,7 @@ use super::{
     codec::AppliedState,
     log_store::LogStore,
     recover::{self, Opened},
+    snapshot::WrittenSlot,
     state_machine::{StateMachine, ToldSlot},
     types::{StorageError, TypeConfig},
 };
@@ -27,7 +28,15 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for OnDisk {
         assert_eq!(applied, AppliedState::default());
         let broker = Broker::start(&Limits::default(), 1, &CancellationToken::new(), &TaskTracker::new());
         let roster = Arc::new(Mutex::new(Roster::default()));
-        let machine = StateMachine { tables, snapshots, roster, broker, told: ToldSlot::default(), applied };
+        let machine = StateMachine {
+            tables,
+            snapshots,
+            written: WrittenSlot::default(),
+            roster,
+            broker,
+            told: ToldSlot::default(),
+            applied,
+        };
         Ok((dir, LogStore::new(log), machine))
     }
 }
