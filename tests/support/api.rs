@@ -1,0 +1,114 @@
+//! The server API, as a backend calls it.
+
+use super::PATIENCE;
+use reqwest::{Client, Method};
+use serde_json::Value;
+use std::net::SocketAddr;
+
+/// A client with a key; clones share their connections.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    key: String,
+}
+
+/// A status and a JSON body (`null` if it has none).
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+    /// `Retry-After`, if there is one.
+    pub retry_after: Option<String>,
+}
+
+impl Answer {
+    /// The body of a call that must have gone well.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert!((200..300).contains(&self.status), "{self:?}");
+        self.body
+    }
+
+    /// The `code` of an error.
+    pub fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+}
+
+impl Api {
+    /// A client with the development key.
+    pub fn new(address: SocketAddr) -> Self {
+        let client = Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client");
+        Self { client, base: format!("http://{address}"), key: "dev".into() }
+    }
+
+    /// One call; an error only when the connection failed.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let header = response.headers().get("retry-after");
+        let retry_after = header.map(|value| value.to_str().expect("ASCII").to_owned());
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Answer { status, body, retry_after })
+    }
+
+    /// GET of anything under `/api/v1`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, &format!("/api/v1{path}"), None, None).await.expect("answered")
+    }
+
+    /// GET of anything else.
+    pub async fn get_root(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None, None).await.expect("answered")
+    }
+
+    /// The text at any path.
+    pub async fn text(&self, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("answered");
+        response.text().await.expect("text")
+    }
+
+    /// POST.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::POST, &format!("/api/v1{path}"), Some(body), None).await.expect("answered")
+    }
+
+    /// PUT.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call(Method::PUT, &format!("/api/v1{path}"), Some(body), None).await.expect("answered")
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/api/v1{path}"), None, None).await.expect("answered")
+    }
+
+    /// A notification; its id.
+    pub async fn notify(&self, user: &str, title: &str) -> u64 {
+        let body = serde_json::json!({"user_id": user, "title": title, "message": "m"});
+        self.post("/notifications", &body).await.ok()["id"].as_u64().expect("an id")
+    }
+
+    /// An event to a group; how many outboxes it reached.
+    pub async fn group_send(&self, group: &str, event: &Value) -> u64 {
+        let answer = self.post(&format!("/groups/{group}/send"), event).await.ok();
+        answer["recipients"].as_u64().expect("a count")
+    }
+}
