@@ -46,14 +46,19 @@ export function person(it, isMe) {
 }
 
 const FIGURE_NAMES = {
-  total_subscriptions: "subscriptions", active_subscriptions: "active", total_revenue: "revenue",
-  inactive_subscriptions: "inactive", total_users: "users", active_users: "enabled", staff_users: "staff",
+  total_users: "users", active_users: "enabled", staff_users: "staff",
+  total_subscriptions: "subscriptions", active_subscriptions: "active", inactive_subscriptions: "inactive",
+  total_revenue: "revenue",
 };
 
 /** Figures with their names; those that differ from what stood there before are marked. */
 export function figures(list, data) {
   const before = new Map([...list.children].map((row) => [row.dataset.key, row.querySelector("dd").textContent]));
-  const rows = Object.entries(data).filter(([key]) => key !== "last_updated").map(([key, value]) => {
+  // Known figures first, in their order; the backend may send others.
+  const keys = new Set([...Object.keys(FIGURE_NAMES).filter((key) => key in data), ...Object.keys(data)]);
+  keys.delete("last_updated");
+  const rows = [...keys].map((key) => {
+    const value = data[key];
     const changed = before.has(key) && before.get(key) !== text(value);
     const row = element("div", { class: changed ? "changed" : undefined },
       element("dt", {}, FIGURE_NAMES[key] ?? key.replaceAll("_", " ")), element("dd", {}, text(value)));

@@ -48,9 +48,9 @@ try {
 
 async function run() {
   const alice = await open("alice");
-  await step("alone, alice sees herself", () => online(alice, ["Alice (you)"]));
+  await step("alone, alice sees herself", () => online(alice, ["Alice Archer (you)"]));
   const bob = await open("bob");
-  await step("alice sees bob come", () => online(alice, ["Alice (you)", "Bob"]));
+  await step("alice sees bob come", () => online(alice, ["Alice Archer (you)", "Bob"]));
 
   await step("what alice sends, bob sees", async () => {
     await notify(alice, { to: "bob", level: "success", title: "Payment received", message: "29.00 EUR for Team." });
@@ -98,7 +98,7 @@ async function run() {
     await titles(bob, ["Storage almost full", "Payment received"]);
     await unread(bob, "1");
     assert.equal(await bob.locator("#figures").innerText(), figures);
-    await online(bob, ["Alice", "Bob (you)"]);
+    await online(bob, ["Alice Archer", "Bob (you)"]);
     const fresh = await open("bob", bob.context());
     await titles(fresh, ["Storage almost full", "Payment received"]);
     await unread(fresh, "1");
@@ -113,7 +113,7 @@ async function run() {
 
   await step("alice sees bob go, once the grace time is over", async () => {
     await bob.close();
-    await online(alice, ["Alice (you)"]);
+    await online(alice, ["Alice Archer (you)"]);
   });
 }
 
@@ -128,7 +128,7 @@ async function step(name, work) {
 }
 
 async function open(as, context) {
-  const page = await (context ?? await browser.newContext({ viewport: { width: 660, height: 820 } })).newPage();
+  const page = await (context ?? await browser.newContext({ viewport: { width: 660, height: 960 } })).newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.on("pageerror", (error) => { throw error; });
   await page.goto(`${base}/?as=${as}`);
@@ -169,8 +169,10 @@ async function press(page, name) {
 async function screenshot(pages) {
   // Messages that pass are out of the picture.
   for (const page of pages) await page.waitForFunction(() => document.getElementById("toasts").children.length === 0);
+  for (const page of pages) await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+  for (const page of pages) await page.mouse.move(0, 0);
   const images = await Promise.all(pages.map((page) => page.screenshot()));
-  const sheet = await browser.newPage({ viewport: { width: 1368, height: 852 } });
+  const sheet = await browser.newPage({ viewport: { width: 1368, height: 992 } });
   const frames = images.map((image) => `<img src="data:image/png;base64,${image.toString("base64")}">`);
   await sheet.setContent(`<style>
     body { margin: 0; padding: 16px; display: flex; gap: 16px; background: #cfc8bb; }
