@@ -18,6 +18,7 @@ mod routes;
 
 pub use error::ApiError;
 pub use object::Object;
+pub(crate) use pages::DEMO_USERS;
 pub use readiness::Readiness;
 
 use crate::{

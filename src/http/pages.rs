@@ -67,9 +67,10 @@ const DEVELOPMENT: [File; 6] = [
     },
 ];
 
-/// Name, first name, id, staff: the demo users of development mode.
-const DEMO_USERS: [(&str, &str, &str, bool); 3] =
-    [("alice", "Alice", "1", false), ("bob", "Bob", "2", false), ("root", "Root", "3", true)];
+/// Id, username, first name, last name, staff: the users of development mode.
+pub(crate) const DEMO_USERS: [DemoUser; 3] =
+    [("1", "alice", "Alice", "Archer", false), ("2", "bob", "Bob", "", false), ("3", "root", "", "", true)];
+type DemoUser = (&'static str, &'static str, &'static str, &'static str, bool);
 
 /// The routes of this module.
 pub(super) fn router(config: &Config) -> Router {
@@ -122,7 +123,7 @@ struct Asked {
 }
 
 fn first_demo_user() -> String {
-    DEMO_USERS[0].0.to_owned()
+    DEMO_USERS[0].1.to_owned()
 }
 
 /// What the page needs to be somebody, and to act as the backend.
@@ -136,7 +137,7 @@ struct Session {
 }
 
 async fn session(State(config): State<Arc<Config>>, Query(asked): Query<Asked>) -> Response {
-    let Some(user) = DEMO_USERS.iter().find(|user| user.0 == asked.r#as) else {
+    let Some(user) = DEMO_USERS.iter().find(|user| user.1 == asked.r#as) else {
         let why = format!("no demo user is called {:?}: there are alice, bob and root", asked.r#as);
         return refuse(StatusCode::NOT_FOUND, "not_found", &why);
     };
@@ -150,14 +151,14 @@ async fn session(State(config): State<Arc<Config>>, Query(asked): Query<Asked>) 
     }
 }
 
-fn signed(config: &Config, (username, first_name, id, is_staff): &(&'static str, &str, &str, bool)) -> Option<Session> {
+fn signed(config: &Config, (id, username, first_name, last_name, is_staff): &DemoUser) -> Option<Session> {
     let user = UserId::new(id).ok()?;
     let grant = Grant {
         user: user.clone(),
         tenant: Tenant::default(),
         username: (*username).into(),
         first_name: (*first_name).into(),
-        last_name: String::new(),
+        last_name: (*last_name).into(),
         is_staff: *is_staff,
         issuer: config.auth.issuer.clone(),
         audience: config.auth.audience.clone(),

@@ -81,8 +81,8 @@ function watchNotifications(socket) {
   const draw = () => {
     byId("notes").replaceChildren(...state.notes.map((it) => view.note(it, markRead)));
     byId("notes-empty").hidden = state.notes.length > 0;
-    byId("unread").textContent = state.unread > 0 ? `${state.unread} unread` : "";
-    byId("unread").className = state.unread > 0 ? "count some" : "count";
+    byId("unread").textContent = state.unread || "";
+    byId("unread").setAttribute("aria-label", `${state.unread} unread`);
     byId("read-all").disabled = state.unread === 0;
     document.title = `${state.unread > 0 ? `(${state.unread}) ` : ""}${session.username} · Carillon`;
   };
@@ -117,7 +117,7 @@ function watchNotifications(socket) {
 
 function watchPresence(socket) {
   const draw = () => {
-    const people = [...state.people.values()];
+    const people = [...state.people.values()].sort((a, b) => a.username.localeCompare(b.username));
     byId("people").replaceChildren(...people.map((it) => view.person(it, it.user_id === session.user_id)));
     byId("people-empty").hidden = people.length > 0;
     byId("online-count").textContent = people.length || "";
@@ -144,9 +144,9 @@ function watchDashboard(socket) {
     .on("dashboard_update", ({ data }) => {
       Object.assign(state.dashboard, data);
       view.figures(byId("figures"), state.dashboard);
-      const at = data.last_updated ?? (state.dashboard.last_updated ? Date.now() : null);
-      state.dashboard.last_updated = at;
-      byId("figures-updated").textContent = at ? `updated ${view.time(at)}` : "never updated";
+      // An answer says when; a live update comes as the backend sent it, and it comes now.
+      const at = "last_updated" in data ? data.last_updated : Date.now();
+      byId("figures-updated").textContent = at ? `updated ${view.exactTime(at)}` : "never updated";
     })
     .on("notification", ({ message, level }) => view.toast(message, level));
 }
@@ -175,7 +175,7 @@ function watchAdmin(dashboard, subscriptions) {
   const stats = {};
   const show = ({ data }) => view.figures(byId("stats"), Object.assign(stats, data));
   const alert = ({ type, data }) => {
-    byId("alerts").prepend(view.pair(type.replaceAll("_", " "), JSON.stringify(data)));
+    byId("alerts").prepend(view.pair(type.replaceAll("_", " "), view.listed(data)));
     while (byId("alerts").children.length > HISTORY_SHOWN) byId("alerts").lastChild.remove();
   };
   dashboard

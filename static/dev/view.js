@@ -12,8 +12,10 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-export const time = (at) => (at ? clock.format(new Date(at)) : "");
+const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const time = (at, format = minutes) => (at ? format.format(new Date(at)) : "");
+export const exactTime = (at) => time(at, seconds);
 
 const LEVELS = new Set(["info", "success", "warning", "error"]);
 const levelClass = (level) => (LEVELS.has(level) ? level : "info");
@@ -44,14 +46,19 @@ export function person(it, isMe) {
 }
 
 const FIGURE_NAMES = {
-  total_subscriptions: "subscriptions", active_subscriptions: "active", total_revenue: "revenue",
-  inactive_subscriptions: "inactive", total_users: "users", active_users: "enabled", staff_users: "staff",
+  total_users: "users", active_users: "enabled", staff_users: "staff",
+  total_subscriptions: "subscriptions", active_subscriptions: "active", inactive_subscriptions: "inactive",
+  total_revenue: "revenue",
 };
 
 /** Figures with their names; those that differ from what stood there before are marked. */
 export function figures(list, data) {
   const before = new Map([...list.children].map((row) => [row.dataset.key, row.querySelector("dd").textContent]));
-  const rows = Object.entries(data).filter(([key]) => key !== "last_updated").map(([key, value]) => {
+  // Known figures first, in their order; the backend may send others.
+  const keys = new Set([...Object.keys(FIGURE_NAMES).filter((key) => key in data), ...Object.keys(data)]);
+  keys.delete("last_updated");
+  const rows = [...keys].map((key) => {
+    const value = data[key];
     const changed = before.has(key) && before.get(key) !== text(value);
     const row = element("div", { class: changed ? "changed" : undefined },
       element("dt", {}, FIGURE_NAMES[key] ?? key.replaceAll("_", " ")), element("dd", {}, text(value)));
@@ -60,6 +67,9 @@ export function figures(list, data) {
   });
   list.replaceChildren(...rows);
 }
+
+/** `a 1 · b 2` */
+export const listed = (data) => Object.entries(data).map(([key, value]) => `${key.replaceAll("_", " ")} ${text(value)}`).join(" · ");
 
 /** Two words at the ends of a line. */
 export const pair = (left, right) => element("li", {}, element("b", {}, left), element("span", {}, right));
@@ -71,7 +81,7 @@ export const past = (it) => pair(it.plan_name, [it.status, price(it), time(it.cr
 /** One line of the frame log. */
 export function frame(path, direction, content) {
   return element("li", { class: direction },
-    element("span", { class: "at" }, time(Date.now())),
+    element("span", { class: "at" }, exactTime(Date.now())),
     element("span", { class: "where" }, `${direction === "in" ? "←" : "→"} ${path.slice(4, -1)}`),
     element("span", { class: "text" }, content));
 }

@@ -20,7 +20,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &["auth", "broker", "cluster", "config", "endpoints", "protocol", "records", "session", "telemetry"]),
     (
         "app",
-        &["auth", "broker", "cluster", "config", "endpoints", "http", "records", "session", "telemetry", "transport"],
+        &[
+            "auth",
+            "broker",
+            "cluster",
+            "config",
+            "endpoints",
+            "http",
+            "protocol",
+            "records",
+            "session",
+            "telemetry",
+            "transport",
+        ],
     ),
     ("cli", &["app", "auth", "cluster", "config", "protocol", "telemetry"]),
     // The door of the house: names everything, does nothing.
