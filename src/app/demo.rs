@@ -1,17 +1,14 @@
 //! The users of development mode: 1 alice, 2 bob, 3 root (staff).
 
 use crate::{
+    http::DEMO_USERS,
     protocol::{Tenant, UserId},
     records::{Op, Records},
 };
 
-/// Id, username, first name, last name, staff.
-pub(crate) const USERS: [(&str, &str, &str, &str, bool); 3] =
-    [("1", "alice", "Alice", "Archer", false), ("2", "bob", "Bob", "", false), ("3", "root", "", "", true)];
-
 /// Enters the demo users into the directory, as a token of each would. Known ones stay as they are.
 pub(super) async fn enter_users(records: &Records) {
-    for (id, username, first_name, last_name, is_staff) in USERS {
+    for (id, username, first_name, last_name, is_staff) in DEMO_USERS {
         let Ok(user) = UserId::new(id) else { continue };
         let op = Op::SeeUser {
             user,

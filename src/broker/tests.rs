@@ -86,3 +86,31 @@ async fn a_panic_in_a_shard_stops_the_server_and_says_so() {
     drop(Fuse { failed: failed.clone(), shutdown: shutdown.clone() });
     assert!(!shutdown.is_cancelled() && !failed.load(Relaxed), "an orderly end is none");
 }
+
+// The queue is full of publishes before the shard runs for the first time, and nobody reads: the kernel's buffers
+// hold it all. So the only thing that could overflow an outbox is the shard itself.
+#[tokio::test]
+async fn a_burst_to_a_big_group_closes_nobody_whose_turn_has_not_come() {
+    let (members, publishes) = (300, 2_000);
+    let limits = Limits { outbox_frames: 512, ..Limits::default() };
+    let broker = Broker::start(&limits, 1, &CancellationToken::new(), &TaskTracker::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut peers = Vec::new();
+    for id in 0..members {
+        peers.push(tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected"));
+        let (stream, _) = listener.accept().await.expect("accepted");
+        let template = session(&broker, id);
+        let session =
+            Session::new(template.client.clone(), (Wire::Plain(stream), Close::Slow), u32::MAX, broker.common());
+        broker.join(&session, group()).await;
+        session.open::<&str>(&[], crate::protocol::Pos(0));
+    }
+    let mut tallies = Vec::new();
+    for pos in 1..=publishes {
+        let publication = Publication { pos: Some(crate::protocol::Pos(pos)), ..event() };
+        tallies.push(broker.publish_durable(publication).await);
+    }
+    for tally in tallies {
+        assert_eq!(tally.wait(Duration::from_secs(30)).await, Recipients { count: members, partial: false });
+    }
+}

@@ -26,7 +26,7 @@ use carillon_storage::{
     space,
     tables::{self, Tables},
 };
-use openraft::{BasicNode, ServerState};
+use openraft::{BasicNode, ServerState, error::Fatal};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -165,7 +165,7 @@ impl Node {
             reserve_bytes: config.storage.reserve_bytes,
             metrics: ProposerMetrics::new(),
         };
-        around.tracker.spawn(proposer.run(waiting));
+        around.tracker.spawn(proposer.run(waiting, around.shutdown.clone()));
         node.records.begin_boot(epoch);
         node.begin_boot().await?;
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
@@ -243,12 +243,15 @@ impl Node {
     async fn watch(self, shutdown: CancellationToken) {
         let mut metrics = self.raft.metrics();
         loop {
-            if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                if !shutdown.is_cancelled() {
+            match &metrics.borrow_and_update().running_state {
+                Ok(()) => {}
+                // It was told to.
+                Err(Fatal::Stopped) => return,
+                Err(fatal) => {
                     tracing::error!(%fatal, "the node cannot go on");
                     shutdown.cancel();
+                    return;
                 }
-                return;
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,

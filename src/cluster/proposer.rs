@@ -9,6 +9,7 @@ use carillon_storage::space;
 use openraft::error::{ClientWriteError, RaftError};
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Commands in one entry.
 const COMMANDS_MAX: usize = 1_024;
@@ -30,14 +31,25 @@ pub(crate) struct BatchingProposer {
 }
 
 impl BatchingProposer {
-    /// Serves proposals until every handle is gone.
-    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Proposal>) {
+    /// Serves proposals until every handle is gone, or until `shutdown`: then what waits is refused.
+    pub(crate) async fn run(self, mut waiting: mpsc::Receiver<Proposal>, shutdown: CancellationToken) {
         let mut sequence = 0;
         let mut proposals = Vec::with_capacity(COMMANDS_MAX);
-        while waiting.recv_many(&mut proposals, COMMANDS_MAX).await > 0 {
+        loop {
+            let count = tokio::select! {
+                count = waiting.recv_many(&mut proposals, COMMANDS_MAX) => count,
+                () = shutdown.cancelled() => break,
+            };
+            if count == 0 {
+                return;
+            }
             sequence += 1;
             let (commands, answers) = proposals.drain(..).map(|p| (p.command, p.answer)).unzip();
             self.propose(sequence, commands, answers).await;
+        }
+        waiting.close();
+        while let Some(proposal) = waiting.recv().await {
+            refuse(vec![proposal.answer], ProposeError::NoQuorum);
         }
     }
 

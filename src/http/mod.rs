@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod metrics;
 mod object;
+mod pages;
 mod readiness;
 mod request;
 mod retry;
@@ -18,6 +19,7 @@ mod routes;
 
 pub use error::ApiError;
 pub use object::Object;
+pub(crate) use pages::DEMO_USERS;
 pub use readiness::Readiness;
 
 use crate::{
@@ -110,7 +112,8 @@ impl Api {
 /// Everything that is served beside `/ws/`, over the embedding program's own routes.
 pub fn router(api: &Api, config: &Config, extra: Router) -> Router {
     let health = if config.server.admin_listen.is_some() { Router::new() } else { health_and_metrics(api) };
-    guarded(api, health.merge(dispatch::router(api)).fallback_service(extra))
+    let own = health.merge(pages::router(config)).merge(dispatch::router(api));
+    guarded(api, own.fallback_service(extra))
 }
 
 /// Health and metrics, on a listener of their own.

@@ -116,9 +116,10 @@ impl Session {
         self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
     }
 
-    /// Queues a pong or another control frame, unless there is no room.
+    /// Queues a ping or a pong, unless there is no room: then the peer has other things to read.
     pub(crate) fn control(&self, bytes: Bytes) -> Pushed {
-        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Ephemeral })
+        let chunk = Chunk { bytes, frames: 1, kind: Kind::Ephemeral };
+        self.shared.lock().outbox.push(&chunk, self.common.clock.now())
     }
 
     /// The greeting goes first, then what was held back after `at`.

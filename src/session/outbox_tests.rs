@@ -1,3 +1,5 @@
+//! The outbox against a plain list that does the same slowly.
+
 use super::*;
 use crate::protocol::websocket;
 use proptest::prelude::*;

@@ -125,10 +125,10 @@ async fn answer(
         let Ok(response) = shared.serving.router.clone().oneshot(request).await;
         return response;
     };
-    if shared.shutdown.is_cancelled() {
-        return Gate::refuse(&Refused::Leaving);
-    }
     let (mut parts, _no_body) = request.into_parts();
+    if shared.shutdown.is_cancelled() {
+        return Gate::refuse(&Refused::Leaving, (&parts, address));
+    }
     match gate.admit(&parts, address).await {
         Ok((admitted, response)) => {
             if let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() {
@@ -136,7 +136,7 @@ async fn answer(
             }
             response
         }
-        Err(refused) => Gate::refuse(&refused),
+        Err(refused) => Gate::refuse(&refused, (&parts, address)),
     }
 }
 

@@ -66,8 +66,7 @@ impl Gate {
             return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let admission =
-            self.door.admit(parts, endpoint, now()).map_err(|refusal| Refused::Forbidden(refusal.to_string()))?;
+        let admission = self.door.admit(parts, endpoint, now()).map_err(Refused::Door)?;
         let identity = admission.identity;
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {
@@ -85,8 +84,9 @@ impl Gate {
         Ok((Admitted { guest: Guest { client, expires_at: identity.expires_at, resumes }, place }, response))
     }
 
-    pub(super) fn refuse(refused: &Refused) -> Response<Body> {
-        Meters::refused(refused.code());
+    pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {
+        tracing::debug!(path = parts.uri.path(), %address, reason = refused.reason(), "WebSocket refused");
+        Meters::refused(refused.label());
         refused.response()
     }
 }

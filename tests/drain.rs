@@ -1,0 +1,67 @@
+//! Leaving: SIGTERM, a second SIGTERM, and a disk that is full.
+
+mod support;
+
+use serde_json::json;
+use support::{ALICE, BOB, Options, ROOT, socket};
+
+#[tokio::test]
+async fn on_sigterm_sockets_are_sent_away_over_the_drain_time_and_the_process_ends_well() {
+    let mut server = Options::default().set("DRAIN__SECONDS", 1).start();
+    let address = server.address();
+    let mut sockets = Vec::new();
+    for path in ["/ws/dashboard/", "/ws/subscriptions/", "/ws/notifications/", "/ws/presence/"] {
+        for user in [ALICE, BOB, ROOT] {
+            sockets.push(server.greeted(path, user).await);
+        }
+    }
+    server.terminate();
+    let mut hints = Vec::new();
+    for socket in &mut sockets {
+        let (code, reason) = socket.closed().await;
+        assert_eq!((code, &reason["code"]), (1012, &json!("drain")));
+        hints.push(reason["retry_after_ms"].as_u64().expect("a hint"));
+    }
+    assert!(hints.iter().any(|hint| *hint != hints[0]), "everybody would come back at once: {hints:?}");
+    let ended = server.ended();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(!ended.said.contains("ERROR") && !ended.said.contains("did not end in time"), "{ended:#?}");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it still listens");
+}
+
+#[tokio::test]
+async fn while_draining_it_is_alive_but_not_ready_and_takes_no_new_sockets() {
+    let mut server = Options::default().set("DRAIN__SECONDS", 600).start();
+    let api = server.api();
+    assert_eq!(api.get_root("/readyz").await.status, 200);
+    let mut one = server.greeted("/ws/dashboard/", ALICE).await;
+    let other = server.greeted("/ws/dashboard/", ALICE).await;
+    server.terminate();
+    let readiness = support::until("not ready", || async {
+        Some(api.get_root("/readyz").await).filter(|answer| answer.status != 200)
+    });
+    assert_eq!(readiness.await.status, 503);
+    assert_eq!(api.get_root("/healthz").await.status, 200);
+    let handshake = socket::request(server.address(), "/ws/dashboard/", Some(&ALICE.token()));
+    assert_eq!(socket::status(handshake).await, 503);
+    // Sockets whose turn has not come are served on.
+    one.send(&json!({"type": "heartbeat"})).await;
+    one.expect(json!({"type": "heartbeat_response", "timestamp": null})).await;
+    drop((one, other));
+    let ended = server.ended();
+    assert_eq!(ended.code, Some(0), "nobody is left to wait for: {ended:#?}");
+}
+
+#[tokio::test]
+async fn a_second_sigterm_ends_it_at_once() {
+    let mut server = Options::default().set("DRAIN__SECONDS", 600).start();
+    let mut sockets = [server.greeted("/ws/dashboard/", ALICE).await, server.greeted("/ws/dashboard/", BOB).await];
+    let api = server.api();
+    server.terminate();
+    support::until("draining", || async { (api.get_root("/readyz").await.status == 503).then_some(()) }).await;
+    server.terminate();
+    let ended = server.ended();
+    assert_eq!(ended.code, Some(70), "{ended:#?}");
+    assert!(ended.said.contains("a second signal"), "{ended:#?}");
+    sockets.iter_mut().for_each(drop);
+}

@@ -1,0 +1,307 @@
+//! The naive model: lists that are counted anew for every question.
+
+use crate::{
+    commands::{NODE, Step, tenants, users},
+    machine::Machine,
+};
+use carillon::{
+    protocol::{Tenant, Timestamp, UserId},
+    records::{Command, Op, Rejection, Reply, dashboard, directory, inbox, presence, subscriptions},
+};
+use std::collections::{BTreeMap, HashMap};
+
+#[derive(Default)]
+pub struct Model {
+    tenants: HashMap<Tenant, Of>,
+    /// Present boot of the node.
+    epoch: u64,
+    pub transitions: Vec<(Tenant, String, bool)>,
+}
+
+/// One tenant.
+#[derive(Default)]
+struct Of {
+    /// In the order of their ids.
+    notes: Vec<Note>,
+    last_note: u64,
+    /// In the order of their making.
+    subscriptions: Vec<(UserId, Subscription)>,
+    last_subscription: u64,
+    history: HashMap<UserId, usize>,
+    last_alert: u64,
+    answered: HashMap<[u8; 32], ([u8; 32], Reply, Timestamp)>,
+    people: BTreeMap<UserId, Person>,
+    presence: HashMap<UserId, Here>,
+}
+
+struct Note {
+    id: u64,
+    user: UserId,
+    read: bool,
+    at: Timestamp,
+}
+
+#[derive(Clone)]
+struct Subscription {
+    id: String,
+    plan: String,
+    active: bool,
+}
+
+#[derive(Clone, Default)]
+struct Person {
+    name: String,
+    inactive: bool,
+    staff: bool,
+    stated: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Here {
+    boots: Vec<(u64, u64)>,
+    seen: Option<Timestamp>,
+    activity: Option<Timestamp>,
+}
+
+impl Model {
+    /// Runs steps; what each command is answered.
+    pub fn run(&mut self, steps: &[Step]) -> Vec<Reply> {
+        let mut at = Timestamp::from_seconds(1_000_000_000);
+        self.epoch = 1;
+        let mut replies = vec![Reply::Done];
+        for step in steps {
+            replies.push(match step {
+                Step::Restart => {
+                    self.epoch += 1;
+                    Reply::Done
+                }
+                Step::Do(todo) => {
+                    at = at.plus_seconds(todo.after);
+                    self.command(&todo.command(at, self.epoch))
+                }
+            });
+        }
+        replies
+    }
+
+    fn command(&mut self, command: &Command) -> Reply {
+        let of = self.tenants.entry(command.tenant.clone()).or_default();
+        let day_ago = command.at.plus_seconds(-24 * 3_600);
+        let Some(idempotency) = &command.idempotency else { return self.op(command) };
+        match of.answered.get(&idempotency.key).filter(|(_, _, at)| *at >= day_ago) {
+            Some((body, ..)) if *body != idempotency.body => Reply::Rejected(Rejection::KeyReused),
+            Some((_, reply, _)) => Reply::Replayed(Box::new(reply.clone())),
+            None => {
+                let reply = self.op(command);
+                if !matches!(reply, Reply::Rejected(_)) {
+                    let of = self.tenants.entry(command.tenant.clone()).or_default();
+                    of.answered.insert(idempotency.key, (idempotency.body, reply.clone(), command.at));
+                }
+                reply
+            }
+        }
+    }
+
+    fn op(&mut self, command: &Command) -> Reply {
+        let (tenant, at) = (&command.tenant, command.at);
+        let of = self.tenants.entry(tenant.clone()).or_default();
+        match &command.op {
+            Op::SendNotification { users, .. } => of.send(users, at),
+            Op::SetRead { user, id, read, .. } => of.set_read(user, *id, *read),
+            Op::ReadAll { user, .. } => {
+                let changed = of.unread(user) > 0;
+                of.notes.iter_mut().filter(|note| note.user == *user).for_each(|note| note.read = true);
+                Reply::Inbox { found: true, changed, unread: 0 }
+            }
+            Op::DeleteNotification { user, id } => {
+                let before = of.notes.len();
+                of.notes.retain(|note| !(note.id == *id && note.user == *user));
+                let there = of.notes.len() < before;
+                Reply::Inbox { found: there, changed: there, unread: of.unread(user) }
+            }
+            Op::Expire { user, keep, before } => of.expire(user, *keep, *before),
+            Op::UpdateSubscription { user, data } => of.subscribe(user, data),
+            Op::RaiseAlert { .. } => {
+                of.last_alert += 1;
+                Reply::Alert { id: of.last_alert }
+            }
+            Op::PutUser { user, username, is_active, is_staff, .. } => {
+                let person = of.people.entry(user.clone()).or_default();
+                person.name = username.clone().unwrap_or(person.name.clone());
+                person.inactive = !is_active.unwrap_or(!person.inactive);
+                person.staff = is_staff.unwrap_or(person.staff);
+                person.stated = Some(at);
+                Reply::Done
+            }
+            Op::SeeUser { user, username, is_staff, issued_at, .. } => {
+                let person = of.people.entry(user.clone()).or_default();
+                if person.stated.is_none_or(|stated| issued_at.is_some_and(|issued| issued > stated)) {
+                    (person.name, person.staff) = (username.clone(), *is_staff);
+                }
+                Reply::Done
+            }
+            Op::RevokeTokens { user } => {
+                of.people.entry(user.clone()).or_default();
+                Reply::Done
+            }
+            Op::EraseUser { user } => self.erase(tenant, user),
+            Op::ComeOnline { user, node, epoch } => {
+                if *node != NODE || *epoch >= self.epoch {
+                    let here = of.presence.entry(user.clone()).or_default();
+                    if here.boots.is_empty() {
+                        self.transitions.push((tenant.clone(), user.as_str().into(), true));
+                    }
+                    here.boots.retain(|(n, _)| n != node);
+                    here.boots.push((*node, *epoch));
+                    here.seen = Some(at);
+                }
+                Reply::Done
+            }
+            Op::GoOffline { user, node, epoch, seen, .. } => {
+                if let Some(here) = of.presence.get_mut(user).filter(|here| here.boots.contains(&(*node, *epoch))) {
+                    here.boots.retain(|boot| *boot != (*node, *epoch));
+                    if here.boots.is_empty() {
+                        here.seen = seen.or(here.seen.max(here.activity));
+                        self.transitions.push((tenant.clone(), user.as_str().into(), false));
+                    }
+                }
+                Reply::Done
+            }
+            Op::NoteActivity { users } => {
+                for (user, at) in users {
+                    let here = of.presence.entry(user.clone()).or_default();
+                    here.activity = here.activity.max(Some(*at));
+                }
+                Reply::Done
+            }
+            Op::RecordPayment { .. }
+            | Op::WarnOfExpiry { .. }
+            | Op::UpdateDashboard { .. }
+            | Op::UpdateAdminDashboard { .. }
+            | Op::NodeStarted => Reply::Done,
+        }
+    }
+
+    fn erase(&mut self, tenant: &Tenant, user: &UserId) -> Reply {
+        let of = self.tenants.entry(tenant.clone()).or_default();
+        of.notes.retain(|note| note.user != *user);
+        of.subscriptions.retain(|(of, _)| of != user);
+        of.history.remove(user);
+        of.people.remove(user);
+        if of.presence.remove(user).is_some_and(|here| !here.boots.is_empty()) {
+            self.transitions.push((tenant.clone(), user.as_str().into(), false));
+        }
+        // How many rows that were is the machine's business.
+        Reply::Progress { removed: u64::MAX, more: false }
+    }
+
+    /// Asserts that the machine shows what the lists say.
+    pub fn compare(&mut self, machine: &Machine) {
+        let rows = &machine.tables;
+        for tenant in tenants() {
+            let of = self.tenants.entry(tenant.clone()).or_default();
+            let figures = dashboard::figures(rows, &tenant).expect("read");
+            assert_eq!(figures.last_notification, of.last_note);
+            assert_eq!(figures.users, of.people.len() as u64);
+            assert_eq!(figures.active_users, of.people.values().filter(|p| !p.inactive).count() as u64);
+            assert_eq!(figures.staff_users, of.people.values().filter(|p| p.staff).count() as u64);
+            assert_eq!(figures.subscriptions, of.subscriptions.len() as u64);
+            assert_eq!(figures.active_subscriptions, of.subscriptions.iter().filter(|(_, s)| s.active).count() as u64);
+            for user in users() {
+                let filter = inbox::Filter { limit: 1_000, ..inbox::Filter::default() };
+                let page = inbox::page(rows, (&tenant, &user), &filter).expect("read");
+                let shown: Vec<_> = page.items.iter().map(|(id, _, read)| (*id, *read)).collect();
+                let kept = of.notes.iter().rev().filter(|n| n.user == user).map(|n| (n.id, n.read));
+                assert_eq!(shown, kept.collect::<Vec<_>>(), "notifications of {user} in {tenant}");
+                assert_eq!(inbox::unread_count(rows, &tenant, &user).expect("read"), of.unread(&user));
+                of.compare_subscriptions(machine, (&tenant, &user));
+                let name = directory::of(rows, &tenant, &user).expect("read").map(|row| row.username);
+                assert_eq!(name, of.people.get(&user).map(|person| person.name.clone()));
+                let here = presence::of(rows, &tenant, &user).expect("read");
+                let here = here.map(|row| (row.online_since.is_some(), row.boots, row.last_seen, row.last_activity));
+                let kept = of.presence.get(&user);
+                assert_eq!(here, kept.map(|h| (!h.boots.is_empty(), h.boots.clone(), h.seen, h.activity)));
+            }
+        }
+    }
+}
+
+impl Of {
+    fn unread(&self, user: &UserId) -> u64 {
+        self.notes.iter().filter(|note| note.user == *user && !note.read).count() as u64
+    }
+
+    fn send(&mut self, users: &[UserId], at: Timestamp) -> Reply {
+        let mut notifications = Vec::new();
+        for user in users {
+            self.last_note += 1;
+            self.notes.push(Note { id: self.last_note, user: user.clone(), read: false, at });
+            notifications.push((user.clone(), self.last_note));
+        }
+        Reply::Created { notifications, created_at: at }
+    }
+
+    fn set_read(&mut self, user: &UserId, id: u64, read: bool) -> Reply {
+        let note = self.notes.iter_mut().find(|note| note.id == id && note.user == *user);
+        let found = note.is_some();
+        let changed = note.is_some_and(|note| std::mem::replace(&mut note.read, read) != read);
+        Reply::Inbox { found, changed, unread: self.unread(user) }
+    }
+
+    fn expire(&mut self, user: &UserId, keep: u64, before: Option<Timestamp>) -> Reply {
+        let mut left = self.notes.iter().filter(|note| note.user == *user).count() as u64;
+        let total = self.notes.len();
+        self.notes.retain(|note| {
+            if note.user != *user {
+                return true;
+            }
+            let goes = (keep > 0 && left > keep) || before.is_some_and(|before| note.at < before);
+            left -= 1;
+            !goes
+        });
+        Reply::Progress { removed: (total - self.notes.len()) as u64, more: false }
+    }
+
+    fn subscribe(&mut self, user: &UserId, data: &str) -> Reply {
+        let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+        let bare = |id: &str| id.trim_matches('"').to_owned();
+        let id = data.get("id").map(ToString::to_string);
+        let plan = data["plan_name"].as_str();
+        let wanted = |row: &Subscription| match &id {
+            Some(id) => bare(&row.id) == bare(id),
+            None => Some(row.plan.as_str()) == plan,
+        };
+        let active = data["status"] == "active";
+        // The newest of that plan; an id is there once.
+        let row = self.subscriptions.iter_mut().rev().find(|(of, row)| of == user && wanted(row));
+        let id = if let Some((_, row)) = row {
+            row.plan = plan.map_or(row.plan.clone(), str::to_owned);
+            row.active = active;
+            row.id.clone()
+        } else {
+            let Some(plan) = plan else { return Reply::Rejected(Rejection::NoPlan) };
+            let number = id.as_ref().and_then(|id| bare(id).parse().ok());
+            let next = self.last_subscription + u64::from(id.is_none());
+            self.last_subscription = next.max(number.unwrap_or(0));
+            let id = id.unwrap_or_else(|| self.last_subscription.to_string());
+            self.subscriptions.push((user.clone(), Subscription { id: id.clone(), plan: plan.into(), active }));
+            id
+        };
+        *self.history.entry(user.clone()).or_default() += 1;
+        Reply::Subscription { id }
+    }
+
+    fn compare_subscriptions(&self, machine: &Machine, (tenant, user): (&Tenant, &UserId)) {
+        let frame = subscriptions::status_frame(&machine.tables, tenant, user).expect("read");
+        let frame: serde_json::Value = serde_json::from_str(&frame).expect("JSON");
+        let list = frame["data"]["active_subscriptions"].as_array().expect("a list");
+        let shown: Vec<_> = list.iter().map(|row| (row["id"].to_string(), row["plan_name"].clone())).collect();
+        let kept = self.subscriptions.iter().filter(|(of, row)| of == user && row.active);
+        let kept: Vec<_> = kept.map(|(_, row)| (row.id.clone(), row.plan.clone().into())).collect();
+        assert_eq!(shown, kept, "active subscriptions of {user} in {tenant}");
+        let history = subscriptions::history_frame(&machine.tables, tenant, user).expect("read");
+        let history: serde_json::Value = serde_json::from_str(&history).expect("JSON");
+        let steps = history["data"].as_array().map_or(0, Vec::len);
+        assert_eq!(steps, self.history.get(user).copied().unwrap_or(0));
+    }
+}
