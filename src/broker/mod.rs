@@ -5,7 +5,7 @@
 
 mod drain;
 mod job;
-pub mod metrics;
+mod metrics;
 mod roster;
 mod seats;
 mod shard;

@@ -85,9 +85,10 @@ impl Api {
         response.text().await.expect("text")
     }
 
-    /// POST.
+    /// POST; without a body if it is `null`.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(Method::POST, &format!("/api/v1{path}"), Some(body), None).await.expect("answered")
+        let body = Some(body).filter(|body| !body.is_null());
+        self.call(Method::POST, &format!("/api/v1{path}"), body, None).await.expect("answered")
     }
 
     /// PUT.

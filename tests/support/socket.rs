@@ -159,7 +159,7 @@ impl Socket {
         loop {
             match self.message_or_pong().await {
                 Message::Pong(of) if of == payload.as_bytes() => return frames,
-                Message::Pong(_) => {}
+                Message::Pong(_) | Message::Ping(_) => {}
                 Message::Text(text) => {
                     let frame = serde_json::from_str(&text).expect("JSON");
                     if !is_marker(&frame) {
