@@ -1,3 +1,5 @@
+//! The broker as its callers see it: sessions join, groups are published to, sockets are read.
+
 use super::*;
 use crate::{
     endpoints::Client,

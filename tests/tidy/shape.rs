@@ -77,7 +77,7 @@ fn body(tokens: &[Token], start: usize) -> Option<usize> {
 /// Notes to self, and places of the machine that a text was written on.
 pub fn leftovers(texts: &[(String, String)]) -> Vec<String> {
     // Put together here, so that this file has none of them.
-    let notes = ["TO DO", "FIX ME", "XX X"].map(|word| word.replace(' ', ""));
+    let notes = ["TO DO", "FIX ME"].map(|word| word.replace(' ', ""));
     let places = ["/wo rk/", "/ro ot/", "/tm p/ba sh"].map(|word| word.replace(' ', ""));
     let mut said = Vec::new();
     for (path, text) in texts {
