@@ -67,6 +67,12 @@ pub(crate) enum Shape {
     Closed,
 }
 
+impl Shape {
+    fn shows_recipients(&self) -> bool {
+        matches!(self, Self::Recipients | Self::Closed)
+    }
+}
+
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
