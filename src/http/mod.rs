@@ -7,6 +7,7 @@ pub mod calls;
 mod dispatch;
 mod embed;
 mod error;
+mod guard;
 mod health;
 mod metrics;
 mod object;
@@ -126,7 +127,7 @@ fn health_and_metrics(api: &Api) -> Router {
 }
 
 fn guarded(api: &Api, router: Router) -> Router {
-    if api.inner.is_dev { router.layer(axum::middleware::from_fn(dispatch::only_loopback_hosts)) } else { router }
+    if api.inner.is_dev { router.layer(axum::middleware::from_fn(guard::only_loopback_hosts)) } else { router }
 }
 
 /// Keeps the counters in shape until `shutdown`.

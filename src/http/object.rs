@@ -245,7 +245,7 @@ fn check_text(text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The code unit of `uXXXX` at `at`.
+/// The code unit that the escape at `at` stands for: `u` and four hexadecimal digits.
 fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 5)?.strip_prefix(b"u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -11,7 +11,7 @@ use crate::{
     },
     protocol::{
         GroupName, UserId,
-        event::{self, EventError, EventFrames, Fields},
+        event::{self, EventFrames, Fields},
     },
 };
 use serde_json::value::{RawValue, to_raw_value};
@@ -147,17 +147,13 @@ pub(super) fn check_users(field: &str, users: &[UserId]) -> Result<(), ApiError>
 
 /// The frames of an event, within their bound.
 fn encode(group: &GroupName, fields: &Fields) -> Result<EventFrames, ApiError> {
-    let frames = event::encode(group, fields).map_err(of_event)?;
+    let frames = event::encode(group, fields).map_err(|error| ApiError::invalid(error.field(), error.to_string()))?;
     let bytes: usize = frames.frames.iter().map(String::len).sum();
     if bytes <= EVENT_BYTES_MAX {
         return Ok(frames);
     }
     let message = format!("the event has {bytes} bytes; it may have {EVENT_BYTES_MAX}");
     Err(ApiError::TooLarge { field: None, message })
-}
-
-fn of_event(error: EventError) -> ApiError {
-    ApiError::invalid(error.field(), error.to_string())
 }
 
 /// Fields that are strings.
