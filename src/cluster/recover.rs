@@ -139,7 +139,12 @@ fn rebuild(
     let purged = state.last_purged.map(|(index, _)| index);
     tracing::warn!(%why, "the tables are rebuilt from snapshot and log");
     for snapshot in snapshots.list()? {
-        if let Some(applied) = fits(&snapshot, purged, state.entries.end) {
+        let Some(applied) = fits(&snapshot, purged, state.entries.end) else { continue };
+        if let Err(error) = snapshot.verify() {
+            tracing::warn!(%error, path = %snapshot.path.display(), "a damaged snapshot is set aside");
+            // Left in the list, it would count as one that the log can be cut behind.
+            snapshots.set_aside(&snapshot)?;
+        } else {
             let tables = tables::restore_from(dir, options, &snapshot, &snapshot.meta)?;
             return Ok((tables, applied));
         }
@@ -153,18 +158,12 @@ fn rebuild(
     }
 }
 
-/// Whether a snapshot is intact and the log continues it.
+/// What a snapshot has applied, if the log continues it.
 fn fits(snapshot: &SnapshotFile, purged: Option<u64>, end: u64) -> Option<AppliedState> {
     let applied = AppliedState::decode(&snapshot.meta).ok()?;
     let index = applied.last?.index;
     if purged.is_some_and(|purged| index < purged) || index >= end.max(purged.map_or(0, |p| p + 1)) {
         return None;
     }
-    match snapshot.verify() {
-        Ok(()) => Some(applied),
-        Err(error) => {
-            tracing::warn!(%error, path = %snapshot.path.display(), "a damaged snapshot is passed over");
-            None
-        }
-    }
+    Some(applied)
 }

@@ -98,11 +98,22 @@ fn as_openraft(file: SnapshotFile) -> Result<Snapshot<TypeConfig>, carillon_stor
     Ok(Snapshot { meta, snapshot: Box::new(file) })
 }
 
-/// The newest snapshot, if there is one.
-pub(crate) fn newest(snapshots: &Snapshots) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+/// The newest snapshot that is not ahead of what is `applied`, if there is one.
+///
+/// After a crash the tables may be an older state of themselves, and a snapshot that was made since is ahead of them
+/// until the log is replayed. openraft holds such a snapshot for impossible, and panics.
+pub(crate) fn newest(
+    snapshots: &Snapshots,
+    applied: Option<u64>,
+) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
     let read = |e: &dyn std::error::Error| StorageIOError::read_snapshot(None, AnyError::error(e));
-    let newest = snapshots.list().map_err(|e| read(&e))?.into_iter().next();
-    newest.map(as_openraft).transpose().map_err(|e| read(&e).into())
+    for file in snapshots.list().map_err(|e| read(&e))? {
+        let snapshot = as_openraft(file).map_err(|e| read(&e))?;
+        if snapshot.meta.last_log_id.map(|id| id.index) <= applied {
+            return Ok(Some(snapshot));
+        }
+    }
+    Ok(None)
 }
 
 /// Copies a snapshot file into this node's directory, every byte checked.

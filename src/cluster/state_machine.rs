@@ -170,6 +170,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
-        snapshot::newest(&self.snapshots)
+        snapshot::newest(&self.snapshots, self.applied.last.map(|last| last.index))
     }
 }

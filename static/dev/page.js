@@ -49,11 +49,13 @@ async function token({ expired }) {
 }
 
 function open(path) {
-  const item = view.element("li", {}, view.element("span", { class: "dot" }), path.slice(4, -1).replace("/", " "));
+  const wait = view.element("small");
+  const item = view.element("li", {}, view.element("span", { class: "dot" }), path.slice(4, -1).replace("/", " "), wait);
   byId("endpoints").append(item);
-  return client.connect(path).onState((status) => {
-    item.className = status.state;
-    item.title = status.state;
+  return client.connect(path).onState(({ state: now, attempt, retryInMs, code, reason }) => {
+    item.className = now;
+    item.title = [now, code, reason].filter(Boolean).join(" ");
+    wait.textContent = now === "waiting" ? `try ${attempt + 1} in ${(retryInMs / 1000).toFixed(1)} s` : "";
     showHealth();
   });
 }
@@ -120,6 +122,7 @@ function watchPresence(socket) {
     const people = [...state.people.values()].sort((a, b) => a.username.localeCompare(b.username));
     byId("people").replaceChildren(...people.map((it) => view.person(it, it.user_id === session.user_id)));
     byId("people-empty").hidden = people.length > 0;
+    byId("people-empty").textContent = socket.status.state === "open" ? "Nobody." : "Not known while the connection is down.";
     byId("online-count").textContent = people.length || "";
   };
   socket

@@ -111,6 +111,22 @@ async function run() {
     await titles(bob, ["Still here", "Storage almost full", "Payment received"]);
   });
 
+  await step("a server that drains asks them to come back, and they do", async () => {
+    assert.equal(await stop("SIGTERM"), 0);
+    await health(bob, "Connection lost");
+    server = await start();
+    await health(alice, "Connected");
+    await health(bob, "Connected");
+    await titles(bob, ["Still here", "Storage almost full", "Payment received"]);
+  });
+
+  await step("a window that the app disconnects stays away", async () => {
+    const root = await open("root");
+    await fetch(`${base}/api/v1/users/3/disconnect`, { method: "POST", headers: { Authorization: "Bearer dev" } });
+    await health(root, "Closed by the server");
+    await root.close();
+  });
+
   await step("alice sees bob go, once the grace time is over", async () => {
     await bob.close();
     await online(alice, ["Alice Archer (you)"]);
@@ -194,11 +210,12 @@ async function start() {
   return child;
 }
 
+/** Ends the server; answers its exit code, `null` after a kill. */
 async function stop(signal) {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const ended = new Promise((resolve) => server.once("exit", resolve));
+  if (server.exitCode !== null || server.signalCode !== null) return server.exitCode;
+  const ended = new Promise((resolve) => server.once("exit", (code) => resolve(code)));
   server.kill(signal);
-  await ended;
+  return await ended;
 }
 
 async function freePort() {

@@ -20,6 +20,8 @@ const KILLS: u64 = 50;
 const WRITERS: u64 = 6;
 /// Answered changes between two kills, at most.
 const ANSWERS_MAX: u64 = 60;
+/// Every so many kills one is a SIGTERM, which must lose nothing either.
+const POLITE_EVERY: u64 = 7;
 /// Every so many kills one waits until a snapshot is being made.
 const SNAPSHOT_EVERY: u64 = 10;
 /// Users whose notifications are written and watched.
@@ -30,8 +32,11 @@ async fn what_was_answered_survives_every_kill_and_nothing_is_there_twice() {
     let kills = std::env::var("CARILLON_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     let mut random = Random::from_env("CARILLON_TEST_SEED");
     // Small, so that the log is cut under load, too.
-    let mut server =
-        Options::default().set("STORAGE__SEGMENT_BYTES", 131_072).set("STORAGE__SNAPSHOT_LOG_BYTES", 1_048_576).start();
+    let mut server = Options::default()
+        .set("DRAIN__SECONDS", 0)
+        .set("STORAGE__SEGMENT_BYTES", 131_072)
+        .set("STORAGE__SNAPSHOT_LOG_BYTES", 1_048_576)
+        .start();
     let ledger = Arc::new(Ledger::default());
     let (places, place) = watch::channel(Place { boot: 0, address: server.address() });
     let mut writers = JoinSet::new();
@@ -47,7 +52,15 @@ async fn what_was_answered_survives_every_kill_and_nothing_is_there_twice() {
             let before = snapshots(&server);
             until("a snapshot", || async { (snapshots(&server) != before).then_some(()) }).await;
         }
-        tokio::task::block_in_place(|| server.kill_and_restart());
+        let politely = boot % POLITE_EVERY == 0;
+        tokio::task::block_in_place(|| {
+            if politely {
+                server.stop()
+            } else {
+                server.kill()
+            }
+            server.start();
+        });
         check_frames(&server, watching).await;
         let user = USERS[random.index(USERS.len())];
         ledger.check_kept(user, &inbox::of(&server.api(), user).await);

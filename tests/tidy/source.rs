@@ -28,7 +28,7 @@ pub struct FullPath {
 
 impl Source {
     pub fn read(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned(), tokens: without_tests(tokens(text)) }
+        Self { path: path.to_owned(), text: text.to_owned(), tokens: without_tests(&tokens(text)) }
     }
 
     /// Whether it is part of the tests as a whole.
@@ -212,7 +212,7 @@ fn skipped(chars: &[char], at: usize) -> Option<usize> {
 }
 
 /// Without the items under `#[cfg(test)]`.
-fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
+fn without_tests(tokens: &[Token]) -> Vec<Token> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.text == text);
     let (mut kept, mut at) = (Vec::new(), 0);
@@ -222,7 +222,7 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
             while at < tokens.len() && !is(at, ";") && !is(at, "{") {
                 at += 1;
             }
-            at = if is(at, "{") { closing(&tokens, at) + 1 } else { at + 1 };
+            at = if is(at, "{") { closing(tokens, at) + 1 } else { at + 1 };
         } else {
             kept.push(tokens[at].clone());
             at += 1;

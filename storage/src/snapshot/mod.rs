@@ -115,6 +115,17 @@ impl Snapshots {
         Ok(found)
     }
 
+    /// Takes a snapshot that was found damaged out of the list, for whoever wants to look at it: it keeps its name with
+    /// `.damaged` behind it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_aside(&self, file: &SnapshotFile) -> Result<(), SnapshotError> {
+        let aside = file.path.with_extension("snap.damaged");
+        fs::rename(&file.path, aside).map_err(SnapshotError::io("rename", &file.path))?;
+        files::sync_dir(&self.dir).map_err(SnapshotError::io("sync", &self.dir))
+    }
+
     /// The newest snapshot that is whole, every byte checked.
     ///
     /// # Errors
