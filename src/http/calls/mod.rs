@@ -1,4 +1,4 @@
-//! The calls. Each is a struct of typed arguments that reads itself from JSON and becomes a [`Task`]; HTTP handlers,
+//! The calls. Each is a struct of typed arguments that reads itself from JSON and becomes a task; HTTP handlers,
 //! batches and embedding programs all go this one way.
 
 pub(super) mod admin;
