@@ -16,6 +16,8 @@ use crate::{
     telemetry,
     transport::{self, Caps, Gate, Serving, TlsError},
 };
+mod demo;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -54,7 +56,6 @@ pub struct Server {
     drain: Duration,
     node: Node,
     broker: Broker,
-    gate: Arc<Gate>,
     desk: PresenceDesk,
     api: Api,
     readiness: Readiness,
@@ -94,6 +95,9 @@ impl Server {
             Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
         let node = Node::start(surroundings).await?;
         let records = node.records().clone();
+        if config.server.dev {
+            demo::enter_users(&records).await;
+        }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
         tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
@@ -117,7 +121,6 @@ impl Server {
             drain: Duration::from_secs(config.drain.seconds),
             node,
             broker,
-            gate: gate.clone(),
             desk,
             api: api.clone(),
             readiness,
@@ -186,7 +189,6 @@ impl Server {
     async fn drain(&self) {
         tracing::info!(sessions = self.broker.sessions(), over = ?self.drain, "draining");
         self.readiness.set_draining();
-        self.gate.stop_admitting();
         self.broker.drain(self.drain);
         let emptied = async {
             while self.broker.sessions() > 0 {

@@ -18,6 +18,36 @@
 //! - [`http`]: the server API, health, metrics, pages.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`app`]: the only place where the parts are wired together.
+//!
+//! # Inside another program
+//!
+//! A program starts a [`app::Server`] with a [`config::Config`] and, if it likes, routes of its own, and sends through
+//! [`http::Api`], whose methods are the calls of the server API without HTTP:
+//!
+//! ```no_run
+//! use carillon::{
+//!     app::Server,
+//!     config::Config,
+//!     http::calls::{Receivers, SendNotification},
+//!     protocol::{Tenant, UserId},
+//! };
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::start(Config::default(), axum::Router::new()).await?;
+//! let api = server.api().clone();
+//! tokio::spawn(server.run_until(async { let _ = tokio::signal::ctrl_c().await; }));
+//! let hello = SendNotification {
+//!     to: Receivers::One(UserId::new("42")?),
+//!     title: "Hello".into(),
+//!     message: "It works".into(),
+//!     level: "info".into(),
+//!     data: serde_json::value::RawValue::from_string("{}".into())?,
+//! };
+//! let done = api.send_notification(&Tenant::default(), hello).await?;
+//! println!("{} sockets have it", done.recipients.count);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod app;
 pub mod auth;

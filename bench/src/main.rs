@@ -1,2 +1,87 @@
-//! x
-fn main() {}
+//! Load generator: starts the real server as a child, drives one scenario, prints medians of several runs.
+//!
+//! ```text
+//! cargo build --release && cargo run --release -p carillon-bench -- fanout
+//! ```
+
+mod child;
+mod fanout;
+mod http;
+mod idle;
+mod notify;
+mod receiver;
+mod report;
+mod restart;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Anything that goes wrong ends the run with its message.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    /// The server to measure.
+    #[arg(long, global = true, default_value = "target/release/carillon")]
+    server: PathBuf,
+    /// Runs of which the medians are printed.
+    #[arg(long, global = true, default_value_t = 3)]
+    runs: usize,
+    /// Prints JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Memory of idle connections: each has sent and received 32 KiB, then nothing for a while.
+    Idle {
+        /// Connections, spread over the six endpoints.
+        #[arg(long, default_value_t = 5_000)]
+        connections: usize,
+        /// Seconds of silence before the measurement.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// One publisher's events to many subscribers of one group.
+    Fanout {
+        /// Subscribers.
+        #[arg(long, default_value_t = 1_000)]
+        subscribers: usize,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// Durable notifications: each answered once it is committed.
+    Notify {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// From start to ready with many notifications on the disk.
+    Restart {
+        /// Notifications.
+        #[arg(long, default_value_t = 100_000)]
+        notifications: usize,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut runs = Vec::new();
+    for run in 1..=arguments.runs.max(1) {
+        eprintln!("run {run} of {}", arguments.runs.max(1));
+        runs.push(match arguments.scenario {
+            Scenario::Idle { connections, seconds } => idle::run(&arguments.server, connections, seconds).await?,
+            Scenario::Fanout { subscribers, seconds } => fanout::run(&arguments.server, subscribers, seconds).await?,
+            Scenario::Notify { seconds } => notify::run(&arguments.server, seconds).await?,
+            Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
+        });
+    }
+    report::print(&runs, arguments.json);
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use super::{
     Identity, Refusal,
     credential::{Credential, Places},
-    origin::Origins,
+    origin::{Origins, is_loopback_host},
     subprotocol::Offer,
     token::Tokens,
 };
@@ -11,7 +11,10 @@ use crate::{
     config,
     protocol::{Endpoint, Timestamp},
 };
-use hyper::http::request::Parts;
+use hyper::{
+    header::{HOST, HeaderValue},
+    http::request::Parts,
+};
 
 /// Decides who comes in. Made once at the start; immutable, shared by all handshakes.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Door {
     tokens: Tokens,
     cookie: String,
     query_token: bool,
+    /// Development mode: only requests for this machine's own names.
+    loopback_only: bool,
 }
 
 /// What a handshake that was let in has shown.
@@ -40,6 +45,7 @@ impl Door {
             tokens: Tokens::new(auth, dev),
             cookie: auth.cookie.clone(),
             query_token: auth.query_token || dev,
+            loopback_only: dev,
         }
     }
 
@@ -52,6 +58,9 @@ impl Door {
     /// # Errors
     /// The first thing that is wrong; always answered with 403.
     pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
+        if self.loopback_only && head.headers.get(HOST).is_some_and(|host| !is_loopback(host)) {
+            return Err(Refusal::HostForeign);
+        }
         let has_origin = self.origins.check(&head.headers)?;
         let offer = Offer::read(&head.headers)?;
         let Credential { token, bearer } =
@@ -65,4 +74,8 @@ impl Door {
         }
         Ok(Admission { identity, subprotocol: offer.selected })
     }
+}
+
+fn is_loopback(host: &HeaderValue) -> bool {
+    host.to_str().is_ok_and(is_loopback_host)
 }

@@ -6,6 +6,9 @@
 /// [`Refusal::reason`] is for the debug log of whoever runs the server. Neither contains the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Development mode, and the request is for a name that is not this machine's.
+    #[error("development mode answers only to localhost, 127.0.0.1 and [::1]")]
+    HostForeign,
     /// No `Origin`, and the credential is none that only a program can send.
     #[error("an Origin header is needed unless the token is sent as Authorization: Bearer")]
     OriginMissing,
@@ -135,6 +138,7 @@ impl Refusal {
     /// A short name for counters; one of a fixed set.
     pub fn label(&self) -> &'static str {
         match self {
+            Self::HostForeign => "host",
             Self::OriginMissing | Self::OriginRepeated | Self::OriginMalformed | Self::OriginForeign { .. } => "origin",
             Self::AuthorizationRepeated
             | Self::CredentialMissing

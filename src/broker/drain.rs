@@ -47,7 +47,7 @@ impl Draining {
 pub(super) fn close_for(id: SessionId) -> Close {
     // Fibonacci hashing: neighbouring ids get hints far apart.
     let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    let spread = u32::try_from(mixed % u64::from(RETRY_SPREAD_MS)).unwrap_or(0);
+    let spread = u32::try_from((mixed * u64::from(RETRY_SPREAD_MS)) >> 32).unwrap_or(0);
     Close::Drain { retry_after_ms: RETRY_MIN_MS + spread }
 }
 

@@ -1,16 +1,10 @@
 //! What is counted about publishing. Handles are looked up once, not on the hot path.
 
-use crate::protocol::Endpoint;
+use crate::{
+    protocol::Endpoint,
+    telemetry::names::{DROP_OVERLOAD, DROPS, FRAMES_OUT, PUBLISHES, SESSIONS},
+};
 use metrics::{Counter, Gauge, counter, gauge};
-
-/// Open sessions, by `endpoint`.
-pub const SESSIONS: &str = "carillon_sessions";
-/// Publications, by `kind`: `ephemeral`, `durable`.
-pub const PUBLISHES: &str = "carillon_publishes_total";
-/// Ephemeral publications that were refused because a shard's queue was full.
-pub const OVERLOADS: &str = "carillon_publish_overloads_total";
-/// Frames that were queued to sessions.
-pub const FRAMES_OUT: &str = "carillon_session_frames_out_total";
 
 /// Handles of this module's counters.
 #[derive(Clone)]
@@ -28,7 +22,7 @@ impl Default for Meters {
             sessions: Endpoint::ALL.map(|endpoint| gauge!(SESSIONS, "endpoint" => endpoint.label())),
             ephemeral: counter!(PUBLISHES, "kind" => "ephemeral"),
             durable: counter!(PUBLISHES, "kind" => "durable"),
-            overloads: counter!(OVERLOADS),
+            overloads: counter!(DROPS, "reason" => DROP_OVERLOAD),
             frames_out: counter!(FRAMES_OUT),
         }
     }

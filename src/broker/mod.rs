@@ -5,7 +5,7 @@
 
 mod drain;
 mod job;
-pub mod metrics;
+mod metrics;
 mod roster;
 mod seats;
 mod shard;
@@ -51,6 +51,7 @@ struct Inner {
     common: Arc<Common>,
     meters: metrics::Meters,
     open: Arc<AtomicUsize>,
+    draining: AtomicBool,
     failed: Arc<AtomicBool>,
     tracker: TaskTracker,
 }
@@ -105,7 +106,17 @@ impl Broker {
             sender
         };
         let shards = (0..shards.max(1)).map(start_one).collect();
-        Self { inner: Arc::new(Inner { shards, common, meters, open, failed, tracker: tracker.clone() }) }
+        Self {
+            inner: Arc::new(Inner {
+                shards,
+                common,
+                meters,
+                open,
+                draining: AtomicBool::new(false),
+                failed,
+                tracker: tracker.clone(),
+            }),
+        }
     }
 
     /// Publishes an ephemeral event at once, or not at all. Never waits.
@@ -184,6 +195,7 @@ impl Broker {
     /// Closes every session with 1012, evenly over `window`, and at once any that joins later. Returns immediately;
     /// [`Self::sessions`] falls to 0 meanwhile.
     pub fn drain(&self, window: Duration) {
+        self.inner.draining.store(true, Relaxed);
         for shard in &self.inner.shards {
             let shard = shard.clone();
             self.inner.tracker.spawn(async move {
@@ -195,6 +207,11 @@ impl Broker {
     /// Sessions that have joined and not left.
     pub fn sessions(&self) -> usize {
         self.inner.open.load(Relaxed)
+    }
+
+    /// Whether a drain has begun: nobody is let in any more.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Relaxed)
     }
 
     /// Whether a shard has panicked.
@@ -222,3 +239,6 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,10 @@ use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::S
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
     protocol::{Close, Group, SessionId, Tenant, UserId, websocket},
-    session::{Common, Flushed, Session, outbox::Pushed},
+    session::{
+        Common, Flushed, Session,
+        outbox::{Pushed, Room},
+    },
 };
 use std::{
     collections::VecDeque,
@@ -94,15 +97,16 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    fn is_full(&self) -> bool {
-        self.frames >= SHARD_PASS_FRAMES_MAX || self.bytes >= SHARD_PASS_BYTES_MAX
+    /// A quarter of an outbox is enough for one round: a reader may be a whole round behind and have room to spare.
+    fn is_full(&self, room: Room) -> bool {
+        self.frames >= SHARD_PASS_FRAMES_MAX.min(room.frames / 4 + 1)
+            || self.bytes >= SHARD_PASS_BYTES_MAX.min(room.bytes as usize / 4 + 1)
     }
 }
 
 impl Shard {
     /// Until `stop`, or until nobody can send any more.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut commands = Vec::with_capacity(COMMANDS);
         let mut swept = self.common.clock.tick();
         loop {
             if self.dirty.is_empty() {
@@ -110,13 +114,16 @@ impl Shard {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return self.close_all(),
-                    n = self.queue.recv_many(&mut commands, COMMANDS) => if n == 0 { return },
+                    command = self.queue.recv() => match command {
+                        Some(command) => self.apply(command),
+                        None => return,
+                    },
                     () = tokio::time::sleep_until(wake) => {}
                 }
             } else if stop.is_cancelled() {
                 return self.close_all();
             }
-            self.take_in(&mut commands);
+            self.take_in();
             self.write_chunk();
             let now = self.common.clock.tick();
             if now > swept {
@@ -142,12 +149,9 @@ impl Shard {
         self.draining.as_ref().and_then(Draining::next_at).map_or(sweep, |at| at.min(sweep))
     }
 
-    fn take_in(&mut self, commands: &mut Vec<Command>) {
-        for command in commands.drain(..) {
-            self.apply(command);
-        }
+    fn take_in(&mut self) {
         for _ in 0..COMMANDS {
-            if self.pass.is_full() {
+            if self.pass.is_full(self.common.room) {
                 return;
             }
             let Ok(command) = self.queue.try_recv() else { return };

@@ -31,8 +31,11 @@ impl AppliedState {
         Ok(bytes)
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Reads what [`Self::encode`] wrote; no bytes at all are tables that have applied nothing.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
         decode(bytes.get(size_of::<u64>()..).unwrap_or_default())
     }
 }

@@ -12,6 +12,8 @@ mod proposer;
 mod recover;
 mod snapshot;
 mod state_machine;
+#[cfg(test)]
+mod suite;
 mod types;
 
 pub use node::{Figures, Node, StartError, Surroundings};

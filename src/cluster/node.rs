@@ -9,12 +9,13 @@ use super::{
     metrics::ProposerMetrics,
     proposer::BatchingProposer,
     recover::{self, Opened, RecoverError},
+    snapshot::{SnapshotBuilder, WrittenSlot},
     state_machine::{StateMachine, Told, ToldSlot},
     types::Raft,
 };
 use crate::{
     broker::Broker,
-    config::Config,
+    config::{self, Config},
     protocol::{NodeId, Pos, Tenant},
     records::{Op, ProposeError, Proposer, Records, RecordsError, Roster, presence},
 };
@@ -22,15 +23,27 @@ use carillon_storage::{
     LogOptions, LogStats,
     log::Log,
     snapshot::Snapshots,
+    space,
     tables::{self, Tables},
 };
 use openraft::{BasicNode, ServerState, error::Fatal};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often the log's size is held against the bound for a snapshot.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Least time between two snapshots: openraft takes notice of one after the other.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes of the identity that a log gets when it is made.
+const IDENTITY_BYTES: usize = 16;
+/// Entries after which the tables are flushed: sled's flush costs more the more batches wait for it.
+const CHECKPOINT_ENTRIES: u64 = 500;
 /// How long a start may take from an opened directory to a node that serves, beside replaying.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Free space that a file holds back for the log on a full disk.
@@ -71,7 +84,9 @@ pub struct Node {
     log: Log,
     tables: Tables,
     snapshots: Snapshots,
+    written: WrittenSlot,
     records: Records,
+    data_dir: Arc<Path>,
 }
 
 impl std::fmt::Debug for Node {
@@ -123,10 +138,11 @@ impl Node {
         let Opened { log, snapshots, tables, applied } = opened;
         let id = config.server.node_id;
         let roster = Arc::new(Mutex::new(load_roster(&tables, &applied)?));
-        let told = ToldSlot::default();
+        let (told, written) = (ToldSlot::default(), WrittenSlot::default());
         let machine = StateMachine {
             tables: tables.clone(),
             snapshots: snapshots.clone(),
+            written: written.clone(),
             roster: roster.clone(),
             broker: around.broker,
             told: told.clone(),
@@ -135,7 +151,8 @@ impl Node {
         let raft = start_raft(id, log.clone(), machine).await?;
         let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
         let records = Records::new(tables.clone(), roster, proposer, id);
-        let node = Self { raft, log, tables, snapshots, records };
+        let data_dir = config.server.data_dir.as_path().into();
+        let node = Self { raft, log, tables, snapshots, written, records, data_dir };
         node.catch_up(id).await?;
         let epoch = node.records.read(|rows| presence::epoch_of(rows, id))? + 1;
         *told.lock() = Told { boot: (id, epoch), ..Told::default() };
@@ -152,8 +169,7 @@ impl Node {
         node.records.begin_boot(epoch);
         node.begin_boot().await?;
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
-        let keep = node.clone().keep_house(config.storage.snapshot_log_bytes, around.shutdown.clone());
-        around.tracker.spawn(keep);
+        around.tracker.spawn(node.clone().keep_house(config.storage.clone(), around.shutdown.clone()));
         Ok(node)
     }
 
@@ -186,6 +202,11 @@ impl Node {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "the Raft node did not stop cleanly");
         }
+        self.checkpoint().await;
+    }
+
+    /// Flushes the tables. Nothing depends on it but the cost of the next flush, and how much the next start replays.
+    async fn checkpoint(&self) {
         let tables = self.tables.clone();
         let saved = tokio::task::spawn_blocking(move || tables.checkpoint()).await;
         if !matches!(saved, Ok(Ok(()))) {
@@ -222,13 +243,15 @@ impl Node {
     async fn watch(self, shutdown: CancellationToken) {
         let mut metrics = self.raft.metrics();
         loop {
-            if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                // Stopped is what it was told to be.
-                if !matches!(fatal, Fatal::Stopped) {
+            match &metrics.borrow_and_update().running_state {
+                Ok(()) => {}
+                // It was told to.
+                Err(Fatal::Stopped) => return,
+                Err(fatal) => {
                     tracing::error!(%fatal, "the node cannot go on");
                     shutdown.cancel();
+                    return;
                 }
-                return;
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -242,25 +265,51 @@ impl Node {
         self.raft.metrics().borrow().running_state.is_err() || self.log.poisoned().is_some()
     }
 
-    /// Cuts the log: a snapshot once it is larger than the bound and the last snapshot; two snapshots stay, and the
-    /// log from the older one on.
-    async fn keep_house(self, log_bytes_max: u64, shutdown: CancellationToken) {
-        let mut snapshot_of = 0;
+    /// Flushes the tables now and then, and cuts the log: a snapshot once the log is larger than the bound and the
+    /// last snapshot; two snapshots stay, and the log from the older one on.
+    async fn keep_house(self, settings: config::Storage, shutdown: CancellationToken) {
+        let mut checkpoint_of = 0;
+        let mut not_before = Instant::now();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
             let applied = self.figures().applied_index;
-            let bound = log_bytes_max.max(self.newest_snapshot_bytes());
-            if self.log.bytes() > bound && applied > snapshot_of && self.raft.trigger().snapshot().await.is_ok() {
-                snapshot_of = applied;
+            if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
+                checkpoint_of = applied;
+                self.checkpoint().await;
+            }
+            let bound = settings.snapshot_log_bytes.max(self.newest_snapshot_bytes());
+            if self.log.bytes() > bound && Instant::now() >= not_before {
+                not_before = Instant::now() + SNAPSHOT_PAUSE;
+                self.snapshot(settings.reserve_bytes).await;
             }
             if let Some(upto) = self.purgeable()
                 && let Err(error) = self.raft.trigger().purge_log(upto).await
             {
                 tracing::error!(%error, "the log cannot be cut");
             }
+        }
+    }
+
+    async fn snapshot(&self, reserve_bytes: u64) {
+        let room = space::free_bytes(&self.data_dir).unwrap_or(u64::MAX);
+        if room < reserve_bytes.saturating_add(self.tables.disk_bytes().unwrap_or(0)) {
+            tracing::warn!(free = room, "too little space for a snapshot: the log is not cut");
+            return;
+        }
+        let (tables, snapshots) = (self.tables.clone(), self.snapshots.clone());
+        let builder = SnapshotBuilder { tables, snapshots, written: self.written.clone() };
+        match builder.write().await {
+            Ok(file) => {
+                tracing::info!(bytes = file.bytes, "snapshot written");
+                *self.written.lock() = Some(file);
+                if let Err(error) = self.raft.trigger().snapshot().await {
+                    tracing::error!(%error, "the snapshot is not taken notice of");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no snapshot now: the log is not cut"),
         }
     }
 
@@ -283,10 +332,19 @@ async fn open(config: &Config) -> Result<Opened, StartError> {
     let log = LogOptions {
         segment_bytes: config.storage.segment_bytes,
         ballast_bytes: BALLAST_BYTES,
+        identity: new_identity(),
         ..LogOptions::default()
     };
     let tables = tables::Options { cache_bytes: config.storage.cache_bytes, ..tables::Options::default() };
     Ok(tokio::task::spawn_blocking(move || recover::open(&dir, log, &tables)).await??)
+}
+
+/// Names a new history; an existing log keeps its own.
+fn new_identity() -> Vec<u8> {
+    let mut identity = vec![0; IDENTITY_BYTES];
+    // Fails only without any source of randomness; then the identity is the one of all zeros.
+    let _ = aws_lc_rs::rand::fill(&mut identity);
+    identity
 }
 
 /// Makes the data directory, for this user alone.

@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Commands in one entry.
 const COMMANDS_MAX: usize = 1_024;
+/// What the commands of one entry may weigh together ([`crate::records::Op::weight`]); a heavier one goes alone. An
+/// entry is one write to the tables: without a bound, large calls made at once take gigabytes, and all time out.
+const WEIGHT_MAX: usize = 8 << 20;
 /// How long a batch may take before its callers are told that the outcome is unknown.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -36,18 +39,24 @@ impl BatchingProposer {
         let mut sequence = 0;
         let mut proposals = Vec::with_capacity(COMMANDS_MAX);
         loop {
-            let count = tokio::select! {
-                count = waiting.recv_many(&mut proposals, COMMANDS_MAX) => count,
-                () = shutdown.cancelled() => break,
-            };
-            if count == 0 {
-                return;
+            if proposals.is_empty() {
+                let count = tokio::select! {
+                    count = waiting.recv_many(&mut proposals, COMMANDS_MAX) => count,
+                    () = shutdown.cancelled() => break,
+                };
+                if count == 0 {
+                    return;
+                }
+            } else if shutdown.is_cancelled() {
+                break;
             }
             sequence += 1;
-            let (commands, answers) = proposals.drain(..).map(|p| (p.command, p.answer)).unzip();
+            let together = fitting(proposals.iter().map(|proposal| proposal.command.op.weight()));
+            let (commands, answers) = proposals.drain(..together).map(|p| (p.command, p.answer)).unzip();
             self.propose(sequence, commands, answers).await;
         }
         waiting.close();
+        refuse(proposals.into_iter().map(|proposal| proposal.answer).collect(), ProposeError::NoQuorum);
         while let Some(proposal) = waiting.recv().await {
             refuse(vec![proposal.answer], ProposeError::NoQuorum);
         }
@@ -97,9 +106,38 @@ impl BatchingProposer {
     }
 }
 
+/// How many of the first commands go into one entry: at least one.
+fn fitting(weights: impl Iterator<Item = usize>) -> usize {
+    let mut sum = 0_usize;
+    let within = weights.take_while(|weight| {
+        sum = sum.saturating_add(*weight);
+        sum <= WEIGHT_MAX
+    });
+    within.count().max(1)
+}
+
 fn refuse(answers: Vec<Answer>, error: ProposeError) {
     for answer in answers {
         // The caller may have gone.
         let _ = answer.send(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_bounded_by_weight_and_never_empty() {
+        let table: [(&[usize], usize); 5] = [
+            (&[1, 1, 1], 3),
+            (&[WEIGHT_MAX, 1], 1),
+            (&[WEIGHT_MAX - 1, 1, 1], 2),
+            (&[WEIGHT_MAX + 1, 1], 1),
+            (&[1, WEIGHT_MAX, 1], 1),
+        ];
+        for (weights, together) in table {
+            assert_eq!(fitting(weights.iter().copied()), together, "{weights:?}");
+        }
     }
 }

@@ -6,10 +6,11 @@ use super::{
 };
 use carillon_storage::{
     snapshot::{SnapshotError, SnapshotFile, Snapshots},
-    tables::{Direction, Read, TableError, Tables, Writes},
+    tables::{TableError, Tables},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
-use std::{io::Read as _, ops::ControlFlow};
+use parking_lot::Mutex;
+use std::{io::Read, sync::Arc};
 
 /// How often a scan that fell behind the writers is begun anew before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -17,11 +18,16 @@ const ATTEMPTS_MAX: u32 = 5;
 const ROWS_PER_CHUNK: usize = 256;
 
 /// Builds one snapshot at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SnapshotBuilder {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
+    /// A file that was written before openraft was told to ask for it.
+    pub(crate) written: WrittenSlot,
 }
+
+/// Shared between who writes a snapshot file and the builder that openraft asks.
+pub(crate) type WrittenSlot = Arc<Mutex<Option<SnapshotFile>>>;
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -50,22 +56,31 @@ impl SnapshotBuilder {
         Ok(writer.finish()?)
     }
 
-    fn write(&self) -> Result<SnapshotFile, BuildError> {
-        let mut attempt = 1;
-        loop {
-            match self.write_once() {
-                Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
-                done => return done,
+    /// Writes a snapshot file, on a thread of its own. Nothing depends on its success.
+    pub(crate) async fn write(&self) -> Result<SnapshotFile, BuildError> {
+        let builder = self.clone();
+        let write = move || {
+            let mut attempt = 1;
+            loop {
+                match builder.write_once() {
+                    Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
+                    done => return done,
+                }
             }
-        }
+        };
+        tokio::task::spawn_blocking(write).await?
     }
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    /// Hands over the file that waits. An error here would stop openraft for good, so whoever wants a snapshot writes
+    /// it first ([`Self::write`]), and a full disk costs no more than the snapshot.
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        let builder = Self { tables: self.tables.clone(), snapshots: self.snapshots.clone() };
-        let built = tokio::task::spawn_blocking(move || builder.write()).await;
-        let file = built.map_err(BuildError::from).and_then(|file| file);
+        let written = self.written.lock().take();
+        let file = match written {
+            Some(file) => Ok(file),
+            None => self.write().await,
+        };
         let snapshot = file.and_then(|file| as_openraft(file).map_err(BuildError::from));
         snapshot.map_err(|e| StorageIOError::write_snapshot(None, AnyError::new(&e)).into())
     }
@@ -113,18 +128,4 @@ pub(crate) fn adopt(snapshots: &Snapshots, from: &SnapshotFile) -> Result<Snapsh
         }
         receiver.write(&buffer[..n])?;
     }
-}
-
-/// Puts a snapshot's rows in place of all that the tables hold, in one commit.
-pub(crate) fn replace(tables: &Tables, with: &SnapshotFile) -> Result<(), BuildError> {
-    let mut writes = Writes::new();
-    tables.reader().scan(&[], &[], Direction::Forward, &mut |key, _| {
-        writes.insert(key.to_vec(), None);
-        ControlFlow::Continue(())
-    })?;
-    for record in with.records()? {
-        let (key, value) = record?;
-        writes.insert(key, Some(value));
-    }
-    Ok(tables.commit(&writes, &with.meta)?)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     codec::AppliedState,
-    snapshot::{self, SnapshotBuilder},
+    snapshot::{self, SnapshotBuilder, WrittenSlot},
     types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use crate::{
@@ -40,6 +40,7 @@ pub(crate) type ToldSlot = Arc<Mutex<Told>>;
 pub(crate) struct StateMachine {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
+    pub(crate) written: WrittenSlot,
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) broker: Broker,
     pub(crate) told: ToldSlot,
@@ -141,7 +142,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        SnapshotBuilder { tables: self.tables.clone(), snapshots: self.snapshots.clone() }
+        let (tables, snapshots) = (self.tables.clone(), self.snapshots.clone());
+        SnapshotBuilder { tables, snapshots, written: self.written.clone() }
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotFile>, StorageError> {
@@ -160,7 +162,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         let applied = AppliedState::decode(&snapshot.meta).map_err(|e| failed(&e))?;
         snapshot::adopt(&self.snapshots, &snapshot).map_err(|e| failed(&e))?;
-        snapshot::replace(&self.tables, &snapshot).map_err(|e| failed(&e))?;
+        self.tables.replace_with(&snapshot, &snapshot.meta).map_err(|e| failed(&e))?;
         let at = Pos::new(applied.last.map_or(0, |last| last.index), 0);
         *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| failed(&e))?;
         self.applied = applied;

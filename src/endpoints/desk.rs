@@ -67,13 +67,13 @@ impl PresenceDesk {
         let who = (tenant.clone(), user.clone());
         let pending = {
             let mut tabs = self.inner.tabs.lock();
-            if tabs.opened(&who) { Some(self.come_online(&who)) } else { None }
+            tabs.opened(&who).map(|stay| (stay, self.come_online(&who)))
         };
         let joined = match pending {
             None => None,
-            Some(pending) => {
+            Some((stay, pending)) => {
                 let committed = pending?.outcome().await?;
-                self.inner.tabs.lock().announced(&who);
+                self.inner.tabs.lock().announced(&who, stay);
                 Some(committed.pos)
             }
         };

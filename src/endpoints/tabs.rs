@@ -17,10 +17,13 @@ pub(super) type Millis = u64;
 pub(super) struct Tabs {
     users: HashMap<Who, Tab>,
     leaving: BTreeSet<(Millis, Who)>,
+    stays: u64,
 }
 
-#[derive(Debug, Default)]
+/// One stay of a user: from the first socket to the end of the grace time after the last.
+#[derive(Debug)]
 struct Tab {
+    stay: u64,
     sockets: u32,
     /// The log is known to say that the user is online here.
     is_announced: bool,
@@ -29,19 +32,23 @@ struct Tab {
 }
 
 impl Tabs {
-    /// A socket has opened. Whether `ComeOnline` is to be proposed.
-    pub(super) fn opened(&mut self, who: &Who) -> bool {
-        let tab = self.users.entry(who.clone()).or_default();
+    /// A socket has opened. `ComeOnline` is to be proposed if this says for which stay.
+    pub(super) fn opened(&mut self, who: &Who) -> Option<u64> {
+        let tab = self.tab(who);
         tab.sockets += 1;
         if let Some(at) = tab.leaves_at.take() {
             self.leaving.remove(&(at, who.clone()));
         }
-        !tab.is_announced
+        let tab = self.tab(who);
+        (!tab.is_announced).then_some(tab.stay)
     }
 
-    /// `ComeOnline` is committed.
-    pub(super) fn announced(&mut self, who: &Who) {
-        if let Some(tab) = self.users.get_mut(who) {
+    /// The `ComeOnline` of this stay is committed. That of an earlier one, long under way, says nothing: a `GoOffline`
+    /// stands behind it in the log.
+    pub(super) fn announced(&mut self, who: &Who, stay: u64) {
+        if let Some(tab) = self.users.get_mut(who)
+            && tab.stay == stay
+        {
             tab.is_announced = true;
         }
     }
@@ -69,11 +76,18 @@ impl Tabs {
 
     /// `GoOffline` was not committed: try again at `at`, unless the user is back.
     pub(super) fn still_here(&mut self, who: &Who, at: Millis) {
-        let tab = self.users.entry(who.clone()).or_default();
+        let tab = self.tab(who);
         if tab.sockets == 0 && tab.leaves_at.is_none() {
             tab.leaves_at = Some(at);
             self.leaving.insert((at, who.clone()));
         }
+    }
+
+    fn tab(&mut self, who: &Who) -> &mut Tab {
+        self.users.entry(who.clone()).or_insert_with(|| {
+            self.stays += 1;
+            Tab { stay: self.stays, sockets: 0, is_announced: false, leaves_at: None }
+        })
     }
 
     /// Presence sockets of a user on this node.
@@ -96,25 +110,25 @@ mod tests {
     #[test]
     fn a_reload_proposes_nothing() {
         let mut tabs = Tabs::default();
-        assert!(tabs.opened(&who(1)));
-        tabs.announced(&who(1));
+        let stay = tabs.opened(&who(1)).expect("a proposal");
+        tabs.announced(&who(1), stay);
         tabs.closed(&who(1), GRACE);
-        assert!(!tabs.opened(&who(1)));
+        assert_eq!(tabs.opened(&who(1)), None);
         assert_eq!(tabs.next_gone(1_000), None);
     }
 
     #[test]
     fn the_last_of_two_tabs_counts_and_only_after_the_grace_time() {
         let mut tabs = Tabs::default();
-        assert!(tabs.opened(&who(1)));
-        tabs.announced(&who(1));
-        assert!(!tabs.opened(&who(1)));
+        let stay = tabs.opened(&who(1)).expect("a proposal");
+        tabs.announced(&who(1), stay);
+        assert_eq!(tabs.opened(&who(1)), None);
         tabs.closed(&who(1), GRACE);
         assert_eq!(tabs.next_gone(1_000), None);
         tabs.closed(&who(1), 20 + GRACE);
         assert_eq!(tabs.next_gone(19 + GRACE), None);
         assert_eq!(tabs.next_gone(20 + GRACE), Some(who(1)));
-        assert!(tabs.opened(&who(1)), "coming back is announced again");
+        assert!(tabs.opened(&who(1)).is_some(), "coming back is announced again");
     }
 
     #[derive(Clone, Debug)]
@@ -140,23 +154,24 @@ mod tests {
     #[derive(Default)]
     struct Log {
         online: std::collections::HashSet<Who>,
-        waiting: std::collections::VecDeque<(Who, bool)>,
+        /// A coming with its stay, or a going.
+        waiting: std::collections::VecDeque<(Who, Option<u64>)>,
     }
 
     impl Log {
         fn answer(&mut self, tabs: &mut Tabs, commits: bool, now: Millis, failed: &mut Vec<Who>) {
             let Some((who, comes)) = self.waiting.pop_front() else { return };
             match (comes, commits) {
-                (true, true) => {
+                (Some(stay), true) => {
                     self.online.insert(who.clone());
-                    tabs.announced(&who);
+                    tabs.announced(&who, stay);
                 }
                 // The socket that asked is refused and closes.
-                (true, false) => failed.push(who),
-                (false, true) => {
+                (Some(_), false) => failed.push(who),
+                (None, true) => {
                     self.online.remove(&who);
                 }
-                (false, false) => tabs.still_here(&who, now + 1),
+                (None, false) => tabs.still_here(&who, now + 1),
             }
         }
     }
@@ -174,8 +189,8 @@ mod tests {
                 match act {
                     Act::Open(n) => {
                         *open.entry(who(*n)).or_default() += 1;
-                        if tabs.opened(&who(*n)) {
-                            log.waiting.push_back((who(*n), true));
+                        if let Some(stay) = tabs.opened(&who(*n)) {
+                            log.waiting.push_back((who(*n), Some(stay)));
                         }
                     }
                     Act::Close(n) => refused.push(who(*n)),
@@ -190,7 +205,7 @@ mod tests {
                     }
                 }
                 while let Some(who) = tabs.next_gone(now) {
-                    log.waiting.push_back((who, false));
+                    log.waiting.push_back((who, None));
                 }
             };
             for act in &acts {

@@ -16,7 +16,7 @@ use axum::{
     body::{Body, HttpBody},
     extract::{FromRequestParts, RawPathParams},
     http::{HeaderMap, Response, Uri, header, request::Parts},
-    routing::{MethodFilter, MethodRouter},
+    routing::{MethodFilter, MethodRouter, any},
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -27,14 +27,17 @@ const OVER_LIMIT_READ_MAX: usize = 8 << 20;
 
 /// The routes of the server API, and a JSON answer for every other path below [`BASE`].
 pub(super) fn router(api: &Api) -> Router {
-    let mut inner = Router::new();
+    let mut router = Router::new();
+    for rest in ["", "/", "/{*rest}"] {
+        router = router.route(&format!("{BASE}{rest}"), any(unknown));
+    }
     for (nth, route) in ROUTES.iter().enumerate() {
         let is_first = ROUTES[..nth].iter().all(|other| other.path != route.path);
         if is_first {
-            inner = inner.route(route.path, methods_of(api, route.path));
+            router = router.route(&format!("{BASE}{}", route.path), methods_of(api, route.path));
         }
     }
-    Router::new().nest(BASE, inner.fallback(unknown))
+    router
 }
 
 fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
@@ -57,8 +60,7 @@ fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
 }
 
 async fn unknown(uri: Uri) -> Response<Body> {
-    // `nest` has taken the base off.
-    let error = ApiError::not_found(format!("no call has the path {BASE}{}", super::object::shown(uri.path())));
+    let error = ApiError::not_found(format!("no call has the path {}", super::object::shown(uri.path())));
     counted("unknown", Err(error), Instant::now())
 }
 
@@ -156,19 +158,6 @@ async fn collect(mut body: Body, most: usize) -> Result<Bytes, ApiError> {
     }
     let message = format!("the body has more than {most} bytes (limits.api_body_bytes)");
     Err(ApiError::TooLarge { field: None, message })
-}
-
-/// Development mode: a page whose name was bound to this machine still sends its name, and gets no answer.
-pub(super) async fn only_loopback_hosts(
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> Response<Body> {
-    let named = request.uri().authority().map(|authority| authority.as_str());
-    let named = named.or_else(|| request.headers().get(header::HOST)?.to_str().ok()).unwrap_or("");
-    if crate::auth::is_loopback_host(named) {
-        return next.run(request).await;
-    }
-    ApiError::ForeignHost(super::object::shown(named)).into_response()
 }
 
 #[cfg(test)]

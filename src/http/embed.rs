@@ -1,6 +1,6 @@
 //! The server API for the program around it: the same calls without HTTP, keys and pace.
 //!
-//! Each returns once what must be stored is on disk.
+//! Each returns once what must be stored is on disk. Arguments are checked as those of the HTTP calls are.
 
 use super::{
     Api, ApiError,

@@ -7,9 +7,11 @@ pub mod calls;
 mod dispatch;
 mod embed;
 mod error;
+mod guard;
 mod health;
 mod metrics;
 mod object;
+mod pages;
 mod readiness;
 mod request;
 mod retry;
@@ -17,6 +19,7 @@ mod routes;
 
 pub use error::ApiError;
 pub use object::Object;
+pub(crate) use pages::DEMO_USERS;
 pub use readiness::Readiness;
 
 use crate::{
@@ -109,7 +112,8 @@ impl Api {
 /// Everything that is served beside `/ws/`, over the embedding program's own routes.
 pub fn router(api: &Api, config: &Config, extra: Router) -> Router {
     let health = if config.server.admin_listen.is_some() { Router::new() } else { health_and_metrics(api) };
-    guarded(api, health.merge(dispatch::router(api)).fallback_service(extra))
+    let own = health.merge(pages::router(config)).merge(dispatch::router(api));
+    guarded(api, own.fallback_service(extra))
 }
 
 /// Health and metrics, on a listener of their own.
@@ -123,7 +127,7 @@ fn health_and_metrics(api: &Api) -> Router {
 }
 
 fn guarded(api: &Api, router: Router) -> Router {
-    if api.inner.is_dev { router.layer(axum::middleware::from_fn(dispatch::only_loopback_hosts)) } else { router }
+    if api.inner.is_dev { router.layer(axum::middleware::from_fn(guard::only_loopback_hosts)) } else { router }
 }
 
 /// Keeps the counters in shape until `shutdown`.

@@ -195,7 +195,8 @@ fn clipped(text: &str) -> String {
     text.chars().take(SHOWN_CHARS).collect()
 }
 
-fn is_object(raw: &RawValue) -> bool {
+/// Raw JSON has no space in front.
+pub(super) fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
@@ -211,7 +212,7 @@ fn user(name: &str, raw: &RawValue) -> Result<UserId, ApiError> {
 
 /// What the JSON reader lets through in text that it only skips: nesting without end, halves of surrogate pairs.
 /// Others who read the payload later would stumble.
-fn check_text(text: &str) -> Result<(), ApiError> {
+pub(super) fn check_text(text: &str) -> Result<(), ApiError> {
     let bytes = text.as_bytes();
     let (mut depth, mut in_string, mut at) = (0_usize, false, 0);
     while let Some(&byte) = bytes.get(at) {
@@ -245,7 +246,7 @@ fn check_text(text: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The code unit of `uXXXX` at `at`.
+/// The code unit that the escape at `at` stands for: `u` and four hexadecimal digits.
 fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 5)?.strip_prefix(b"u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -29,7 +29,7 @@ pub enum Close {
     Overload,
     /// 1013: a durable frame had no room in the outbox, `carillon.v0`.
     Slow,
-    /// 4401: the credential ran out.
+    /// 1008: the credential ran out.
     TokenExpired,
     /// 4403: the application ended it; don't come back.
     Disconnected,
@@ -46,12 +46,11 @@ impl Close {
             Self::GoingAway => 1001,
             Self::ProtocolError => 1002,
             Self::NotUtf8 => 1007,
-            Self::BadFrames | Self::TooFast => 1008,
+            Self::BadFrames | Self::TooFast | Self::TokenExpired => 1008,
             Self::TooLarge => 1009,
             Self::Internal => 1011,
             Self::Drain { .. } => 1012,
             Self::Overload | Self::Slow => 1013,
-            Self::TokenExpired => 4401,
             Self::Disconnected => 4403,
             Self::SlowResume => 4408,
             Self::LostPlace => 4410,
@@ -111,7 +110,7 @@ mod tests {
             (Close::Drain { retry_after_ms: u32::MAX }, 1012, r#"{"code":"drain","retry_after_ms":4294967295}"#),
             (Close::Overload, 1013, r#"{"code":"overload"}"#),
             (Close::Slow, 1013, r#"{"code":"slow"}"#),
-            (Close::TokenExpired, 4401, r#"{"code":"token_expired"}"#),
+            (Close::TokenExpired, 1008, r#"{"code":"token_expired"}"#),
             (Close::Disconnected, 4403, r#"{"code":"disconnected"}"#),
             (Close::SlowResume, 4408, r#"{"code":"slow"}"#),
             (Close::LostPlace, 4410, r#"{"code":"lost_place"}"#),

@@ -201,6 +201,27 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// About how many bytes of rows and frames applying it makes; what is packed together is bounded by it.
+    pub fn weight(&self) -> usize {
+        /// Keys, fields of fixed size, bookkeeping.
+        const ROW: usize = 512;
+        match self {
+            Self::SendNotification { users, title, message, level: _, data } => {
+                users.len() * (ROW + title.len() + message.len() + data.len())
+            }
+            Self::UpdateDashboard { data, .. }
+            | Self::UpdateSubscription { data, .. }
+            | Self::RecordPayment { data, .. }
+            | Self::WarnOfExpiry { data, .. }
+            | Self::UpdateAdminDashboard { data }
+            | Self::RaiseAlert { data, .. } => ROW + data.len(),
+            Self::NoteActivity { users } => users.len() * ROW,
+            _ => ROW,
+        }
+    }
+}
+
 /// What a command is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {

@@ -139,10 +139,11 @@ mod tests {
         fn a_scan_sees_what_a_commit_would_leave(
             stored in proptest::collection::btree_map(0u8..40, any::<u8>(), 0..20),
             written in proptest::collection::btree_map(0u8..40, proptest::option::of(any::<u8>()), 0..20),
-            from in 0u8..40, to in 0u8..40, limit in 1usize..50, forward in any::<bool>(),
+            from in 0u8..40, to in 1u8..40, limit in 1usize..50, forward in any::<bool>(),
         ) {
             let mut tables = MemoryTables::default();
-            tables.commit(&stored.iter().map(|(k, v)| (vec![*k], Some(vec![*v]))).collect());
+            let initial = stored.iter().map(|(k, v)| (vec![*k], Some(vec![*v]))).collect();
+            tables.commit(&initial, b"1").expect("memory");
             let writes: Writes = written.iter().map(|(k, v)| (vec![*k], v.map(|v| vec![v]))).collect();
             let collect = |read: &dyn Read| {
                 let mut seen = Vec::new();
@@ -155,7 +156,7 @@ mod tests {
             };
             let through = collect(&Txn { stored: &tables, writes: writes.clone() });
             let mut after = tables.clone();
-            after.commit(&writes);
+            after.commit(&writes, b"2").expect("memory");
             prop_assert_eq!(through, collect(&after));
         }
     }

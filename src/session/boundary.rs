@@ -14,7 +14,7 @@ const HEADER_BYTES_MAX: usize = 14;
 
 /// Follows the bytes of one client.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Boundary {
+pub(super) struct Boundary {
     /// The header of the next frame as far as it has come.
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
@@ -28,7 +28,7 @@ pub struct Boundary {
 
 impl Boundary {
     /// These bytes came next.
-    pub fn follow(&mut self, mut bytes: &[u8]) {
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
         while !self.lost && !bytes.is_empty() {
             if self.payload > 0 {
                 let skipped = usize::try_from(self.payload).unwrap_or(usize::MAX).min(bytes.len());
@@ -41,7 +41,7 @@ impl Boundary {
     }
 
     /// Whether the last message is complete and nothing of the next has come.
-    pub fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         !self.lost && self.header_len == 0 && self.payload == 0 && !self.fragmented
     }
 

@@ -70,6 +70,8 @@ pub struct Session {
     pub(crate) wire: Wire,
     /// The coarse second from which its credential is no longer good.
     pub(crate) expires: u32,
+    /// How it ends when a durable frame has no room: depends on whether the client can resume.
+    slow: Close,
     /// The coarse second in which something was last heard from the peer.
     heard: AtomicU32,
     shared: Mutex<Shared>,
@@ -80,17 +82,19 @@ struct Shared {
     outbox: Outbox,
     /// The session's task, waiting.
     waker: Option<Waker>,
+    /// Whether the socket was full at the last write.
+    full: bool,
     /// Why it ends, once that is settled. The first reason stays.
     end: Option<End>,
 }
 
 impl Session {
     /// A session whose outbox holds back until it is greeted.
-    pub fn new(client: Client, wire: Wire, expires: u32, common: Arc<Common>) -> Arc<Self> {
+    pub fn new(client: Client, (wire, slow): (Wire, Close), expires: u32, common: Arc<Common>) -> Arc<Self> {
         let outbox = Outbox::new(common.room);
         let heard = AtomicU32::new(common.clock.now());
-        let shared = Mutex::new(Shared { outbox, waker: None, end: None });
-        Arc::new(Self { client, common, wire, expires, heard, shared })
+        let shared = Mutex::new(Shared { outbox, waker: None, full: false, end: None });
+        Arc::new(Self { client, common, wire, expires, slow, heard, shared })
     }
 
     /// Queues without writing. On [`Pushed::First`] the caller has to flush.
@@ -99,7 +103,7 @@ impl Session {
         let pushed = shared.outbox.push(chunk, self.common.clock.now());
         match pushed {
             Pushed::Dropped => self.common.meters.dropped_full.increment(chunk.frames.into()),
-            Pushed::Full => end(&mut shared, End::Ours(Close::Slow), Some(Close::Slow.frame())),
+            Pushed::Full => end(&mut shared, End::Ours(self.slow), Some(self.slow.frame())),
             _ => {}
         }
         pushed
@@ -112,9 +116,10 @@ impl Session {
         self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
     }
 
-    /// Queues a pong or another control frame, unless there is no room.
+    /// Queues a ping or a pong, unless there is no room: then the peer has other things to read.
     pub(crate) fn control(&self, bytes: Bytes) -> Pushed {
-        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Ephemeral })
+        let chunk = Chunk { bytes, frames: 1, kind: Kind::Ephemeral };
+        self.shared.lock().outbox.push(&chunk, self.common.clock.now())
     }
 
     /// The greeting goes first, then what was held back after `at`.
@@ -173,9 +178,16 @@ impl Session {
                     Ok(0) => return Flushed::Broken,
                     Ok(written) => {
                         shared.outbox.wrote(written);
+                        if std::mem::take(&mut shared.full) {
+                            // It was full and takes bytes again: the peer is there.
+                            self.hear();
+                        }
                         self.common.meters.bytes_out.increment(written as u64);
                     }
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Flushed::Blocked,
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        shared.full = true;
+                        return Flushed::Blocked;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return Flushed::Broken,
                 }

@@ -1,18 +1,10 @@
 //! What is counted about sessions. Handles are looked up once, not on the hot path.
 
-use crate::protocol::Close;
+use crate::{
+    protocol::Close,
+    telemetry::names::{BYTES_OUT, CLOSES, DROP_EXPIRED, DROP_SLOW_READER, DROPS, FRAMES_IN, OUTBOX_BYTES},
+};
 use metrics::{Counter, Gauge, counter, gauge};
-
-/// Messages that clients sent.
-pub const FRAMES_IN: &str = "carillon_session_frames_in_total";
-/// Frames that sockets took.
-pub const BYTES_OUT: &str = "carillon_session_bytes_out_total";
-/// Frames that were dropped, by `reason`: `full`, `aged`.
-pub const DROPS: &str = "carillon_session_drops_total";
-/// Ends of sessions, by `code`: a name of [`Close`], `peer` (it closed), `gone` (it vanished), `dead` (no pong).
-pub const CLOSES: &str = "carillon_session_closes_total";
-/// Bytes that wait in outboxes, sampled by the sweep.
-pub const OUTBOX_BYTES: &str = "carillon_session_outbox_bytes";
 
 /// Handles of this module's counters.
 #[derive(Clone)]
@@ -29,8 +21,8 @@ impl Default for Meters {
         Self {
             frames_in: counter!(FRAMES_IN),
             bytes_out: counter!(BYTES_OUT),
-            dropped_full: counter!(DROPS, "reason" => "full"),
-            dropped_aged: counter!(DROPS, "reason" => "aged"),
+            dropped_full: counter!(DROPS, "reason" => DROP_SLOW_READER),
+            dropped_aged: counter!(DROPS, "reason" => DROP_EXPIRED),
             outbox_bytes: gauge!(OUTBOX_BYTES),
         }
     }

@@ -1,4 +1,4 @@
-//! One connection: what it may do ([`state`]), what waits for it ([`outbox`]), the task that reads it ([`task`]).
+//! One connection: what it may do ([`state`]), what waits for it ([`outbox`]), the task that reads it (`task`).
 //!
 //! The broker holds [`Session`] handles and writes through them; a session's own task reads, and writes only what
 //! the socket would not take at once.
@@ -16,4 +16,4 @@ mod task;
 pub use clock::Clock;
 pub(crate) use handle::Flushed;
 pub use handle::{Common, Session, Wire};
-pub use task::{House, Stream, begin};
+pub use task::{Guest, House, Stream, begin};

@@ -1,3 +1,5 @@
+//! The outbox against a plain list that does the same slowly.
+
 use super::*;
 use crate::protocol::websocket;
 use proptest::prelude::*;
@@ -181,7 +183,7 @@ proptest! {
     #[test]
     fn it_agrees_with_a_plain_list(steps in steps()) {
         let (mut outbox, mut model) = (Outbox::new(ROOM), Model::default());
-        let (mut now, mut pos, mut byte, mut sent) = (0, 0, 0_u8, Vec::new());
+        let (mut now, mut pos, mut byte, mut sent) = (0, 0, 0_u8, Vec::<u8>::new());
         for step in steps {
             match step {
                 Step::Push { durable, size } => {

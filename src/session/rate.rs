@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// So many per second on average, so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Nanoseconds between two messages at the average rate.
     interval_ns: u64,
     /// How far ahead of the average a sender may be.
@@ -13,7 +13,7 @@ pub struct Rate {
 
 impl Rate {
     /// `per_second` on average, `burst` at once; both are at least 1.
-    pub fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let interval_ns = 1_000_000_000 / u64::from(per_second.max(1));
         Self { interval_ns, tolerance_ns: interval_ns * u64::from(burst.max(1) - 1) }
     }
@@ -21,13 +21,13 @@ impl Rate {
 
 /// When the next message would come if the sender kept to the average ("theoretical arrival time").
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub(crate) struct Pace {
     due_ns: u64,
 }
 
 impl Pace {
     /// Whether a message at `now` (since any fixed moment) is within the rate; one that isn't does not count.
-    pub fn allows(&mut self, rate: Rate, now: Duration) -> bool {
+    pub(crate) fn allows(&mut self, rate: Rate, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         if self.due_ns > now.saturating_add(rate.tolerance_ns) {
             return false;

@@ -38,7 +38,7 @@ thread_local! {
 
 /// The task's own part of the socket.
 #[derive(Debug)]
-pub enum Socket {
+pub(super) enum Socket {
     /// The stream stands in the handle.
     Plain,
     /// The stream is here: only the task reads and writes it.
@@ -117,8 +117,6 @@ impl Reader {
                 if ready!(stream.poll_write_ready(cx)).is_err() {
                     break Flushed::Broken;
                 }
-                // It was full and takes bytes again: the peer is there.
-                session.hear();
             },
             (Wire::Own, Socket::Tls(stream)) => poll_flush_tls(session, stream, cx),
             (Wire::Own, Socket::Plain) => Flushed::Broken,

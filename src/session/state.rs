@@ -17,7 +17,7 @@ pub struct Conduct {
 
 impl Conduct {
     /// A message came at `now` (since any fixed moment): may it be read?
-    pub fn allows(&mut self, rate: Rate, now: Duration) -> bool {
+    pub(super) fn allows(&mut self, rate: Rate, now: Duration) -> bool {
         self.pace.allows(rate, now)
     }
 

@@ -2,12 +2,14 @@
 
 /// Open sessions, by `endpoint`.
 pub const SESSIONS: &str = "carillon_sessions";
-/// Sessions greeted, by `endpoint`.
+/// WebSockets opened.
 pub const CONNECTS: &str = "carillon_connects_total";
 /// Handshakes refused, by `reason`.
 pub const REFUSALS: &str = "carillon_refusals_total";
-/// From the request's head to the greeting.
+/// From the request's head to the upgrade.
 pub const CONNECT_SECONDS: &str = "carillon_connect_seconds";
+/// Errors of `accept`.
+pub const ACCEPT_ERRORS: &str = "carillon_accept_errors_total";
 /// WebSocket messages from clients.
 pub const FRAMES_IN: &str = "carillon_frames_in_total";
 /// WebSocket messages to clients.
@@ -16,7 +18,7 @@ pub const FRAMES_OUT: &str = "carillon_frames_out_total";
 pub const BYTES_OUT: &str = "carillon_bytes_out_total";
 /// Frames that were not delivered, by `reason`.
 pub const DROPS: &str = "carillon_drops_total";
-/// Sessions closed, by `code`.
+/// Sessions ended, by `code`: a name of [`crate::protocol::Close`], `peer`, `gone` or `dead`.
 pub const CLOSES: &str = "carillon_closes_total";
 /// Bytes waiting in outboxes.
 pub const OUTBOX_BYTES: &str = "carillon_outbox_bytes";
@@ -93,14 +95,15 @@ macro_rules! metrics_table {
 /// Every metric there is.
 pub(super) const METRICS: &[Metric] = metrics_table! {
     SESSIONS Gauge None, ["endpoint"], "Open sessions, by endpoint.";
-    CONNECTS Counter None, ["endpoint"], "Sessions greeted, by endpoint.";
+    CONNECTS Counter None, [], "WebSockets opened.";
     REFUSALS Counter None, ["reason"], "Handshakes refused, by reason.";
-    CONNECT_SECONDS Seconds SECONDS, [], "From the head of the request to the greeting.";
+    CONNECT_SECONDS Seconds SECONDS, [], "From the head of the request to the upgrade.";
+    ACCEPT_ERRORS Counter None, [], "Connections that could not be accepted.";
     FRAMES_IN Counter None, [], "WebSocket messages from clients.";
     FRAMES_OUT Counter None, [], "WebSocket messages to clients.";
     BYTES_OUT Counter BYTES, [], "Bytes written to clients.";
     DROPS Counter None, ["reason"], "Frames not delivered, by reason: slow_reader, expired, overload.";
-    CLOSES Counter None, ["code"], "Sessions closed, by WebSocket close code.";
+    CLOSES Counter None, ["code"], "Sessions ended, by the name of the close code, or peer (closed), gone (vanished), dead (no pong).";
     OUTBOX_BYTES Gauge BYTES, [], "Bytes waiting for slow readers.";
     PUBLISHES Counter None, ["kind"], "Events published, by kind: durable, ephemeral.";
     PROPOSALS Counter None, [], "Durable commands that the log took.";

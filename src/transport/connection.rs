@@ -15,7 +15,7 @@ use axum::{body::Body, extract::connect_info::ConnectInfo};
 use hyper::{Request, Response, body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Instant};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Instant};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -125,10 +125,10 @@ async fn answer(
         let Ok(response) = shared.serving.router.clone().oneshot(request).await;
         return response;
     };
-    if shared.shutdown.is_cancelled() {
-        return Gate::refuse(&Refused::Leaving);
-    }
     let (mut parts, _no_body) = request.into_parts();
+    if shared.shutdown.is_cancelled() {
+        return Gate::refuse(&Refused::Leaving, (&parts, address));
+    }
     match gate.admit(&parts, address).await {
         Ok((admitted, response)) => {
             if let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() {
@@ -136,7 +136,7 @@ async fn answer(
             }
             response
         }
-        Err(refused) => Gate::refuse(&refused),
+        Err(refused) => Gate::refuse(&refused, (&parts, address)),
     }
 }
 
@@ -153,13 +153,7 @@ async fn become_session(shared: &Shared, (upgrade, admitted, begun): (OnUpgrade,
     };
     shared.meters.connects.increment(1);
     shared.meters.connect_seconds.record(begun.elapsed().as_secs_f64());
-    let Admitted { client, identity, place } = admitted;
-    let session = session::begin(gate.house.clone(), (stream, &early), (client, identity));
-    shared.serving.tracker.spawn(keep(session, place));
-}
-
-/// The place is given back when the session is over.
-async fn keep<T>(session: impl Future<Output = ()>, place: T) {
-    session.await;
-    drop(place);
+    let Admitted { guest, place } = admitted;
+    let session = session::begin(gate.house.clone(), (stream, &early), guest, place);
+    shared.serving.tracker.spawn(session);
 }

@@ -7,11 +7,11 @@ use super::{
     refuse::Refused,
 };
 use crate::{
-    auth::{Door, Identity},
+    auth::Door,
     endpoints::{AdmitError, Client},
     protocol::{Endpoint, SessionId},
     records::now,
-    session::House,
+    session::{Guest, House},
 };
 use axum::body::Body;
 use hyper::{
@@ -23,12 +23,15 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
 /// Bits of a session id that count; the rest names the node.
 const COUNTER_BITS: u32 = 48;
+
+/// The subprotocol whose clients can resume.
+const RESUMES: &str = "carillon.v1";
 
 /// Lets WebSockets in.
 #[derive(Debug)]
@@ -40,38 +43,30 @@ pub struct Gate {
     /// How many there may be.
     pub caps: Caps,
     ids: AtomicU64,
-    is_closed: AtomicBool,
 }
 
 /// Somebody who may have a session once the upgrade is done.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) client: Client,
-    pub(super) identity: Box<Identity>,
+    pub(super) guest: Guest,
     pub(super) place: Place,
 }
 
 impl Gate {
     /// `node` becomes part of every session's id.
     pub fn new(door: Arc<Door>, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1), is_closed: AtomicBool::new(false) }
-    }
-
-    /// From now on everybody is told to come back later: the server drains.
-    pub fn stop_admitting(&self) {
-        self.is_closed.store(true, Relaxed);
+        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
     }
 
     /// Checks everything and answers 101, or says why not.
     pub(super) async fn admit(&self, parts: &Parts, address: IpAddr) -> Result<(Admitted, Response<Body>), Refused> {
         let endpoint = Endpoint::at(parts.uri.path()).ok_or(Refused::UnknownPath)?;
         let accept = handshake::accept(parts).map_err(Refused::NotAHandshake)?;
-        if self.is_closed.load(Relaxed) {
-            return Err(Refused::Unavailable("this server is stopping: connect again shortly".into()));
+        if self.house.broker.is_draining() {
+            return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let admission =
-            self.door.admit(parts, endpoint, now()).map_err(|refusal| Refused::Forbidden(refusal.to_string()))?;
+        let admission = self.door.admit(parts, endpoint, now()).map_err(Refused::Door)?;
         let identity = admission.identity;
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {
@@ -85,11 +80,13 @@ impl Gate {
             user: identity.user.clone(),
         };
         let response = switching(&accept, admission.subprotocol);
-        Ok((Admitted { client, identity: Box::new(identity), place }, response))
+        let resumes = admission.subprotocol == Some(RESUMES);
+        Ok((Admitted { guest: Guest { client, expires_at: identity.expires_at, resumes }, place }, response))
     }
 
-    pub(super) fn refuse(refused: &Refused) -> Response<Body> {
-        Meters::refused(refused.code());
+    pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {
+        tracing::debug!(path = parts.uri.path(), %address, reason = refused.reason(), "WebSocket refused");
+        Meters::refused(refused.label());
         refused.response()
     }
 }

@@ -1,15 +1,7 @@
 //! What is counted at the door. Handles are looked up once.
 
+use crate::telemetry::names::{ACCEPT_ERRORS, CONNECT_SECONDS, CONNECTS, REFUSALS};
 use metrics::{Counter, Histogram, counter, histogram};
-
-/// WebSockets that were opened.
-pub const CONNECTS: &str = "carillon_connects_total";
-/// Handshakes that were refused, by `reason`.
-pub const REFUSALS: &str = "carillon_refusals_total";
-/// Seconds from the request's head to the upgrade.
-pub const CONNECT_SECONDS: &str = "carillon_connect_seconds";
-/// Errors of `accept`.
-pub const ACCEPT_ERRORS: &str = "carillon_accept_errors_total";
 
 /// Handles of this module's counters.
 pub(super) struct Meters {

@@ -8,7 +8,7 @@ mod connection;
 mod forwarded;
 mod gate;
 mod handshake;
-pub mod metrics;
+mod metrics;
 mod nofile;
 mod refuse;
 mod tls;

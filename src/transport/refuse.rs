@@ -1,6 +1,7 @@
 //! Refusals before the upgrade: one table from reasons to statuses, one shape of body.
 
 use super::{caps::Full, handshake::NotAHandshake};
+use crate::auth::Refusal;
 use axum::body::Body;
 use hyper::{
     Response, StatusCode,
@@ -18,6 +19,8 @@ pub(super) enum Refused {
     /// Not a handshake.
     NotAHandshake(NotAHandshake),
     /// The door: no identity, no staff, a foreign origin.
+    Door(Refusal),
+    /// The endpoint: deactivated, revoked, no longer staff.
     Forbidden(String),
     /// The endpoint can't admit anybody now.
     Unavailable(String),
@@ -34,18 +37,18 @@ impl Refused {
             Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => StatusCode::UPGRADE_REQUIRED,
             Self::NotAHandshake(NotAHandshake::NotGet) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAHandshake(_) => StatusCode::BAD_REQUEST,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Door(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Full(Full::Address | Full::User) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) | Self::Leaving | Self::Full(Full::Total) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// The `code` of the body; also the label of the counter.
+    /// The `code` of the body.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::UnknownPath => "not_found",
             Self::NotAHandshake(_) => "not_a_websocket",
-            Self::Forbidden(_) => "forbidden",
+            Self::Door(_) | Self::Forbidden(_) => "forbidden",
             Self::Unavailable(_) => "unavailable",
             Self::Leaving => "leaving",
             Self::Full(Full::Total) => "full",
@@ -54,8 +57,25 @@ impl Refused {
         }
     }
 
+    /// The label of the counter.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Door(refusal) => refusal.label(),
+            other => other.code(),
+        }
+    }
+
+    /// For whoever runs the server: why, in more words than the client is told. Never the token.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Door(refusal) => refusal.reason(),
+            other => other.message(),
+        }
+    }
+
     fn message(&self) -> String {
         match self {
+            Self::Door(refusal) => refusal.to_string(),
             Self::UnknownPath => {
                 let paths = crate::protocol::Endpoint::ALL.map(crate::protocol::Endpoint::path);
                 format!("no WebSocket here: use one of {}", paths.join(", "))

@@ -76,3 +76,28 @@ async fn more_silent_and_slow_clients_than_handshakes_keep_nobody_out() {
     }
     server.greeted("/ws/dashboard/?user=1").await;
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_speaks_for_its_clients() {
+    let server = start(Limits { connections_per_address: 1, ..Limits::default() }).await;
+    let from = |address: &str| {
+        let header = format!("Host: x\r\nX-Forwarded-For: {address}\r\n");
+        handshake("/ws/dashboard/?user=1").replace("Host: x\r\n", &header)
+    };
+    let mut kept = Vec::new();
+    for (address, status) in [("192.0.2.1", "101"), ("192.0.2.2", "101"), ("192.0.2.1", "429")] {
+        let (head, stream) = server.open(&from(address)).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{address}: {head}");
+        kept.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_come_with_the_handshake_are_not_lost() {
+    use tokio::io::AsyncWriteExt;
+    let server = start(Limits::default()).await;
+    let mut stream = tokio::net::TcpStream::connect(server.at).await.expect("a connection");
+    let together = [handshake("/ws/dashboard/?user=1").as_bytes(), &crate::harness::frame(0x88, &[3, 232])].concat();
+    stream.write_all(&together).await.expect("sent");
+    assert_eq!(crate::harness::raw_close(&mut stream).await.0, 1000);
+}

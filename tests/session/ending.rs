@@ -56,8 +56,8 @@ async fn one_users_sessions_are_closed_or_only_those_for_staff() {
 #[tokio::test]
 async fn an_expired_credential_closes_its_sockets() {
     let server = start(Limits::default()).await;
-    let mut client = server.greeted("/ws/dashboard/?user=1&ttl=0").await;
-    assert_eq!(closed(&mut client).await, (4401, r#"{"code":"token_expired"}"#.to_owned()));
+    let mut client = server.greeted("/ws/dashboard/?user=1&ttl=2").await;
+    assert_eq!(closed(&mut client).await, (1008, r#"{"code":"token_expired"}"#.to_owned()));
 }
 
 #[tokio::test]

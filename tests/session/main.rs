@@ -5,3 +5,4 @@ mod door;
 mod ending;
 mod harness;
 mod reading;
+mod tls;

@@ -128,10 +128,16 @@ fn the_development_key_opens_only_a_development_door() {
         ttl_seconds: 60,
     };
     let token = sign(&JwtKey::development(), &grant).expect("signed");
-    let page = head(request().uri(format!("/?token={token}")).header("origin", "http://localhost:8000"));
+    let from = |host: &str| {
+        let uri = format!("/?token={token}");
+        head(hyper::Request::builder().uri(uri).header("host", host).header("origin", "http://localhost:8000"))
+    };
+    let page = from("localhost:8000");
     let empty = Auth::default();
     let admission = Door::new(&empty, true).admit(&page, Endpoint::Dashboard, NOW).expect("development");
     assert_eq!(admission.identity.username, "alice");
+    let rebound = Door::new(&empty, true).admit(&from("evil.com:8000"), Endpoint::Dashboard, NOW);
+    assert_eq!(rebound, Err(Refusal::HostForeign), "a page that bound its own name to this machine");
     assert!(Door::new(&empty, false).admit(&page, Endpoint::Dashboard, NOW).is_err());
     assert!(Door::new(&empty, false).admit(&bearer(&token), Endpoint::Dashboard, NOW).is_err());
     assert!(Door::new(&auth(), true).admit(&page, Endpoint::Dashboard, NOW).is_err(), "a configured key replaces it");

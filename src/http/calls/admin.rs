@@ -1,6 +1,6 @@
 //! What admins see: their dashboard and alerts, both kept.
 
-use super::{Shape, Task, check_event_size, one_of};
+use super::{Shape, Task, check_payload, one_of};
 use crate::{
     http::{ApiError, Object, answer::Answer, request::Request},
     protocol::event::ALERT_TYPES,
@@ -22,7 +22,7 @@ impl UpdateAdminDashboard {
     }
 
     pub(crate) fn task(self) -> Result<Task, ApiError> {
-        check_event_size("data", &self.data)?;
+        check_payload("data", &self.data)?;
         Ok(Task::Change(Op::UpdateAdminDashboard { data: self.data.get().to_owned() }, Shape::Recipients))
     }
 }
@@ -44,7 +44,7 @@ impl RaiseAlert {
 
     pub(crate) fn task(self) -> Result<Task, ApiError> {
         one_of("alert_type", &self.alert_type, &ALERT_TYPES)?;
-        check_event_size("data", &self.data)?;
+        check_payload("data", &self.data)?;
         let op = Op::RaiseAlert { alert_type: self.alert_type, data: self.data.get().to_owned() };
         Ok(Task::Change(op, Shape::Recipients))
     }

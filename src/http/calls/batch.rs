@@ -55,7 +55,7 @@ fn named(name: &str, args: &mut Object) -> Result<Task, ApiError> {
         "send_to_multiple_users" => Multicast::read(args, "message_type")?.task("message_type"),
         "group_send" => {
             let group = args.string("group")?;
-            let event = Object::of(&*args.object("event")?, "event")?.rest().collect();
+            let event = Object::of(&args.object("event")?, "event")?.rest().collect();
             GroupSend { group, event }.task()
         }
         other => {

@@ -1,17 +1,17 @@
 //! Events that are told and not stored: to one group, to admin groups, to many users.
 
-use super::{Task, check_event_size, check_level};
+use super::{Task, check_level, check_payload};
 use crate::{
     config::limits::{EVENT_BYTES_MAX, USER_IDS_MAX},
     http::{
         ApiError, Object,
         answer::Answer,
-        object::{no_repeats, string},
+        object::{no_repeats, shown, string},
         request::Request,
     },
     protocol::{
         GroupName, UserId,
-        event::{self, EventError, EventFrames, Fields},
+        event::{self, EventFrames, Fields},
     },
 };
 use serde_json::value::{RawValue, to_raw_value};
@@ -31,7 +31,7 @@ impl GroupSend {
     pub(crate) fn task(self) -> Result<Task, ApiError> {
         let group = GroupName::parse(&self.group).map_err(|unknown| ApiError::UnknownGroup(unknown.to_string()))?;
         let frames = encode(&group, &self.event)?;
-        Ok(Task::Tell(vec![(group, frames)]))
+        Ok(Task::Tell(vec![group], frames))
     }
 }
 
@@ -62,23 +62,21 @@ impl Broadcast {
         check_level(&self.level)?;
         let fields = fields([("type", MESSAGE), ("message", &self.message), ("level", &self.level)])?;
         let names = self.groups.unwrap_or_else(|| vec!["admin_dashboard".into(), "subscription_admin".into()]);
-        let mut events: Vec<(GroupName, EventFrames)> = Vec::with_capacity(names.len());
+        let mut groups: Vec<GroupName> = Vec::with_capacity(names.len());
         for name in names {
-            let wrong = |why: &dyn std::fmt::Display| {
-                ApiError::invalid(field, format!("{:?} in {field}: {why}", crate::http::object::shown(&name)))
-            };
+            let wrong =
+                |why: &dyn std::fmt::Display| ApiError::invalid(field, format!("{:?} in {field}: {why}", shown(&name)));
             let group = GroupName::parse(&name).map_err(|unknown| wrong(&unknown))?;
             if !event::known_types(&group).contains(&MESSAGE) {
                 let known = event::known_types(&group).join(", ");
                 return Err(wrong(&format!("this group does not know {MESSAGE}; it knows {known}")));
             }
-            if events.iter().any(|(other, _)| *other == group) {
+            if groups.contains(&group) {
                 return Err(wrong(&"it stands there twice; name each once"));
             }
-            let frames = encode(&group, &fields)?;
-            events.push((group, frames));
+            groups.push(group);
         }
-        Ok(Task::Tell(events))
+        tell(groups, field, &fields)
     }
 }
 
@@ -106,7 +104,7 @@ impl Multicast {
 
     pub(crate) fn task(self, kind_field: &str) -> Result<Task, ApiError> {
         check_users("user_ids", &self.users)?;
-        check_event_size("message_data", &self.message_data)?;
+        check_payload("message_data", &self.message_data)?;
         let mut event: Fields = Object::of(&self.message_data, "message_data")?.rest().collect();
         let own = fields([("type", self.kind.as_str())])?;
         if let Some(inner) = event.get("type")
@@ -116,24 +114,22 @@ impl Multicast {
             return Err(ApiError::invalid("message_data", message));
         }
         event.extend(own);
-        let mut events = Vec::with_capacity(self.users.len());
-        for user in self.users {
-            let group = event::multicast_group(user, &self.kind)
-                .map_err(|error| ApiError::invalid(kind_field, error.to_string()))?;
-            // The frame is the same for all of them, but for the group that is named when it is wrong.
-            let frames = match events.first() {
-                Some((_, frames)) => EventFrames::clone(frames),
-                None => encode(&group, &event).map_err(|error| match error {
-                    ApiError::Invalid { field: Some(field), message } if field != "type" => {
-                        ApiError::invalid("message_data", message)
-                    }
-                    other => other,
-                })?,
-            };
-            events.push((group, frames));
-        }
-        Ok(Task::Tell(events))
+        let groups = self.users.into_iter().map(|user| event::multicast_group(user, &self.kind));
+        let groups = groups.collect::<Result<Vec<_>, _>>();
+        let groups = groups.map_err(|error| ApiError::invalid(kind_field, error.to_string()))?;
+        tell(groups, "user_ids", &event).map_err(|error| match error {
+            // The caller sent what is wrong within this.
+            ApiError::Invalid { message, .. } => ApiError::invalid("message_data", message),
+            other => other,
+        })
     }
+}
+
+/// The same event for groups that all know its type.
+fn tell(groups: Vec<GroupName>, field: &str, event: &Fields) -> Result<Task, ApiError> {
+    let first = groups.first().ok_or_else(|| ApiError::invalid(field, format!("{field} must name at least one")))?;
+    let frames = encode(first, event)?;
+    Ok(Task::Tell(groups, frames))
 }
 
 /// 1 to 1,000 users, each once.
@@ -147,17 +143,13 @@ pub(super) fn check_users(field: &str, users: &[UserId]) -> Result<(), ApiError>
 
 /// The frames of an event, within their bound.
 fn encode(group: &GroupName, fields: &Fields) -> Result<EventFrames, ApiError> {
-    let frames = event::encode(group, fields).map_err(of_event)?;
+    let frames = event::encode(group, fields).map_err(|error| ApiError::invalid(error.field(), error.to_string()))?;
     let bytes: usize = frames.frames.iter().map(String::len).sum();
     if bytes <= EVENT_BYTES_MAX {
         return Ok(frames);
     }
     let message = format!("the event has {bytes} bytes; it may have {EVENT_BYTES_MAX}");
     Err(ApiError::TooLarge { field: None, message })
-}
-
-fn of_event(error: EventError) -> ApiError {
-    ApiError::invalid(error.field(), error.to_string())
 }
 
 /// Fields that are strings.

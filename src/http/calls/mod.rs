@@ -28,7 +28,11 @@ pub(super) use stats::stats;
 pub(super) use updates::{dashboard, expiry_warning, payment, subscription};
 pub(super) use users::{disconnect, erase_user, get_user, put_user};
 
-use super::{ApiError, answer::Answer};
+use super::{
+    ApiError,
+    answer::Answer,
+    object::{check_text, is_object, shown},
+};
 use crate::{
     broker::Recipients,
     config::limits::EVENT_BYTES_MAX,
@@ -42,8 +46,8 @@ use serde_json::{json, value::RawValue};
 pub(crate) enum Task {
     /// Through the log; answered once it is committed.
     Change(Op, Shape),
-    /// To the sockets of these groups, at once; nothing is stored.
-    Tell(Vec<(GroupName, EventFrames)>),
+    /// To the sockets of these groups, at once, the same for all; nothing is stored.
+    Tell(Vec<GroupName>, EventFrames),
 }
 
 /// How a committed change is answered.
@@ -85,14 +89,23 @@ impl Done {
     }
 }
 
-/// A payload that goes into an event must fit one.
-fn check_event_size(field: &str, payload: &RawValue) -> Result<(), ApiError> {
-    let bytes = payload.get().len();
-    if bytes <= EVENT_BYTES_MAX {
+/// A payload that is an object.
+fn check_object(field: &str, payload: &RawValue) -> Result<(), ApiError> {
+    if is_object(payload) {
         return Ok(());
     }
-    let message = format!("{field} has {bytes} bytes; an event carries at most {EVENT_BYTES_MAX}");
-    Err(ApiError::TooLarge { field: Some(field.to_owned()), message })
+    Err(ApiError::invalid(field, format!("{field} must be a JSON object, not {}", shown(payload.get()))))
+}
+
+/// A payload that fits an event, and that every JSON reader understands. (What came over HTTP was looked at before;
+/// an embedding program's was not.)
+fn check_payload(field: &str, payload: &RawValue) -> Result<(), ApiError> {
+    let bytes = payload.get().len();
+    if bytes > EVENT_BYTES_MAX {
+        let message = format!("{field} has {bytes} bytes; an event carries at most {EVENT_BYTES_MAX}");
+        return Err(ApiError::TooLarge { field: Some(field.to_owned()), message });
+    }
+    check_text(payload.get()).map_err(|error| ApiError::invalid(field, format!("{field}: {error}")))
 }
 
 /// One of the protocol's levels.
@@ -104,6 +117,6 @@ fn one_of(field: &str, value: &str, known: &[&str]) -> Result<(), ApiError> {
     if known.contains(&value) {
         return Ok(());
     }
-    let value = super::object::shown(value);
+    let value = shown(value);
     Err(ApiError::invalid(field, format!("{field} must be one of {}, not {value:?}", known.join(", "))))
 }

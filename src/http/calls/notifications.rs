@@ -1,6 +1,6 @@
 //! `POST /notifications`: to one user or to many, all or nothing, on disk before it is answered.
 
-use super::{Shape, Task, check_level};
+use super::{Shape, Task, check_level, check_object, check_payload};
 use crate::{
     config::limits::{NOTIFICATION_BYTES_MAX, TITLE_CHARS_MAX},
     http::{ApiError, Object, answer::Answer, object::missing, request::Request},
@@ -96,12 +96,13 @@ impl SendNotification {
             ));
         }
         check_level(&self.level)?;
+        check_object("data", &self.data)?;
         if let Receivers::Many(users) = &self.to {
             super::groups::check_users("user_ids", users)?;
         }
         let bytes = self.encoded_len();
         if bytes <= NOTIFICATION_BYTES_MAX {
-            return Ok(());
+            return check_payload("data", &self.data);
         }
         let field = if self.data.get().len() > self.message.len() { "data" } else { "message" };
         let message = format!(

@@ -37,7 +37,7 @@ impl Api {
     ) -> Result<Started, ApiError> {
         match task {
             Task::Change(op, shape) => Ok(Started::Change(self.inner.records.start(tenant, op, idempotency)?, shape)),
-            Task::Tell(events) => Ok(Started::Told(self.tell(tenant, events)?)),
+            Task::Tell(groups, event) => Ok(Started::Told(self.tell(tenant, groups, event)?)),
         }
     }
 
@@ -71,14 +71,23 @@ impl Api {
         }
     }
 
-    /// Publishes in order. The first event is told or refused; when a queue is full later on, the rest goes untold
+    /// Publishes in order. The first group is told or refused; when a queue is full later on, the rest goes untold
     /// and the answer says that it is partial.
-    fn tell(&self, tenant: &Tenant, events: Vec<(GroupName, EventFrames)>) -> Result<Told, ApiError> {
-        let mut told = Told { tallies: Vec::with_capacity(events.len()), is_cut: false };
-        for (group, event) in events {
-            match self.publish(tenant, group, event) {
+    fn tell(&self, tenant: &Tenant, groups: Vec<GroupName>, event: EventFrames) -> Result<Told, ApiError> {
+        let frames: Vec<Bytes> = event.frames.into_iter().map(Bytes::from).collect();
+        let mut told = Told { tallies: Vec::with_capacity(groups.len()), is_cut: false };
+        for group in groups {
+            let mut frames = frames.clone();
+            if event.then_unread_count
+                && let GroupName::NotificationsUser(user) = &group
+            {
+                let unread = self.inner.records.read(|rows| inbox::unread_count(rows, tenant, user))?;
+                frames.push(frames::unread_count(unread).into());
+            }
+            let group = Group { tenant: tenant.clone(), name: group };
+            match self.inner.broker.publish(Publication { group, frames, pos: None, except: None }) {
                 Ok(tally) => told.tallies.push(tally),
-                Err(error) if told.tallies.is_empty() => return Err(error),
+                Err(overloaded) if told.tallies.is_empty() => return Err(overloaded.into()),
                 Err(_) => {
                     told.is_cut = true;
                     break;
@@ -86,18 +95,6 @@ impl Api {
             }
         }
         Ok(told)
-    }
-
-    fn publish(&self, tenant: &Tenant, group: GroupName, event: EventFrames) -> Result<Tally, ApiError> {
-        let mut frames: Vec<Bytes> = event.frames.into_iter().map(Bytes::from).collect();
-        if event.then_unread_count
-            && let GroupName::NotificationsUser(user) = &group
-        {
-            let unread = self.inner.records.read(|rows| inbox::unread_count(rows, tenant, user))?;
-            frames.push(frames::unread_count(unread).into());
-        }
-        let group = Group { tenant: tenant.clone(), name: group };
-        Ok(self.inner.broker.publish(Publication { group, frames, pos: None, except: None })?)
     }
 }
 

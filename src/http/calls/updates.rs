@@ -1,6 +1,6 @@
 //! What a backend says of one user: dashboard, subscription, payment, expiry warning. Stored, then shown.
 
-use super::{Shape, Task, check_event_size};
+use super::{Shape, Task, check_object, check_payload};
 use crate::{
     http::{ApiError, Object, answer::Answer, object::shown, request::Request},
     protocol::{JSON_INTEGER_MAX, UserId},
@@ -38,7 +38,8 @@ pub struct Update {
 impl Update {
     /// As [`Self::task`]; `field` is what the caller calls the data.
     pub(super) fn task_of(self, field: &str) -> Result<Task, ApiError> {
-        check_event_size(field, &self.data)?;
+        check_object(field, &self.data)?;
+        check_payload(field, &self.data)?;
         if self.kind == UpdateKind::Subscription {
             check_subscription(field, &self.data)?;
         }

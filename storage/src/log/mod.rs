@@ -8,10 +8,12 @@
 //! **Not here.** What an entry means; that the tables' applied index is not ahead of the log (the caller compares);
 //! an older copy of the whole directory put in its place (the caller's cluster would notice).
 //!
-//! [`record`]: the bytes of one record · [`tail`]: torn or damaged · [`ledger`]: the rules · [`recover`]: opening ·
-//! [`writer`]: the thread.
+//! `record`: the bytes of one record · `tail`: torn or damaged · `ledger`: the rules · `recover`: opening ·
+//! `writer`: the thread.
 
 mod cache;
+#[cfg(test)]
+mod damage;
 mod error;
 mod ledger;
 mod marker;

@@ -64,7 +64,7 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Recovered, Log
         return Err(LogError::damaged(path, 0, "the segment is closed, so another one must follow it, but it is gone"));
     };
     replay.check_complete(dir, &found[0].1)?;
-    let active = settle(dir, &mut replay, last, &leftover)?;
+    let active = settle(dir, &replay, &last, &leftover)?;
     Ok(Recovered {
         identity,
         ledger: replay.ledger,
@@ -279,7 +279,7 @@ fn unused_successor(replay: &mut Replay, before: Last, newest: bool, path: &Path
 }
 
 /// Repairs, and makes durable what was read.
-fn settle(dir: &Path, replay: &mut Replay, last: Last, leftover: &[PathBuf]) -> Result<Active, LogError> {
+fn settle(dir: &Path, replay: &Replay, last: &Last, leftover: &[PathBuf]) -> Result<Active, LogError> {
     for path in leftover.iter().chain(&last.unused) {
         files::remove_if_there(path).map_err(LogError::io("remove", path))?;
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::files;
-pub use reader::{Records, SnapshotFile};
+pub use reader::{Pair, Records, SnapshotFile};
 pub use writer::{SnapshotReceiver, SnapshotWriter};
 
 /// How many snapshots are kept.

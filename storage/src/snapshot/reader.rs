@@ -52,14 +52,17 @@ impl SnapshotFile {
     }
 }
 
-/// The records of a snapshot: key and value.
+/// Key and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// The records of a snapshot.
 #[derive(Debug)]
 pub struct Records {
     reader: Option<Reader>,
 }
 
 impl Iterator for Records {
-    type Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>;
+    type Item = Result<Pair, SnapshotError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.reader.as_mut()?.record().transpose();
@@ -106,7 +109,7 @@ impl Reader {
     }
 
     /// The next data record; `None` once the trailer was reached and everything fits.
-    fn record(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, SnapshotError> {
+    fn record(&mut self) -> Result<Option<Pair>, SnapshotError> {
         let crc = self.checksum.clone().finalize();
         match self.next()? {
             (DATA, key, value) => {

@@ -1,9 +1,8 @@
 //! The tables in memory: the same rules, no disk. For tests of what is built on [`Read`].
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use super::reader::{Direction, Read, bounds};
+use super::reader::{Direction, Read, Visit, bounds};
 use super::{TableError, Writes, value};
 
 /// Tables that end with the process.
@@ -48,13 +47,7 @@ impl Read for MemoryTables {
         Ok(self.records.get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), TableError> {
+    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), TableError> {
         let Some(bounds) = bounds(from, to) else { return Ok(()) };
         let mut records = self.records.range::<[u8], _>(bounds);
         loop {

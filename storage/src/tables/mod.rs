@@ -29,7 +29,7 @@ pub use error::TableError;
 pub use files_of::wipe;
 pub use memory::MemoryTables;
 use meta::{META_KEY, Meta};
-pub use reader::{Direction, Read, Reader};
+pub use reader::{Direction, Read, Reader, Visit};
 pub use restore::restore_from;
 use scan::Images;
 pub use scan::{Chunk, ConsistentScan};
@@ -113,8 +113,13 @@ impl Tables {
 
     /// Makes everything durable, then says so with the marker.
     fn complete(&self) -> Result<(), TableError> {
-        let meta = self.inner.state.read().meta.encode()?;
-        self.inner.db.insert(META_KEY, value::seal(META_KEY, &meta)).map_err(|error| self.sled_error(&error))?;
+        let meta = self.inner.state.read().meta.clone();
+        self.seal_store(&meta)
+    }
+
+    fn seal_store(&self, meta: &Meta) -> Result<(), TableError> {
+        let sealed = value::seal(META_KEY, &meta.encode()?);
+        self.inner.db.insert(META_KEY, sealed).map_err(|error| self.sled_error(&error))?;
         self.checkpoint()?;
         files_of::write_marker(&self.inner.dir)
     }
@@ -172,13 +177,13 @@ impl Tables {
     /// The position given to the last commit; `None` in a new store.
     #[must_use]
     pub fn applied(&self) -> Option<Vec<u8>> {
-        self.inner.state.read().meta.applied.clone()
+        self.inner.state.read_recursive().meta.applied.clone()
     }
 
     /// How many records the table has.
     #[must_use]
     pub fn count(&self, table: u8) -> u64 {
-        self.inner.state.read().meta.count(table)
+        self.inner.state.read_recursive().meta.count(table)
     }
 
     /// A view that no commit changes: commits wait until it is dropped, so keep it short. It must not be held while the
@@ -196,7 +201,8 @@ impl Tables {
         ConsistentScan::begin(self)
     }
 
-    /// Makes all commits so far durable (sled's own flush alone does not sync its file).
+    /// Makes all commits so far durable (sled's own flush alone does not sync its file). It takes about 0.08 ms for each
+    /// commit since the last checkpoint: call it every thousand commits or so, from a thread that may wait.
     ///
     /// # Errors
     /// When the disk refuses.

@@ -16,6 +16,9 @@ pub enum Direction {
     Reverse,
 }
 
+/// What a scan shows each key and value to.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// A point-in-time view of the tables.
 pub trait Read {
     /// The value of `key`.
@@ -28,17 +31,14 @@ pub trait Read {
     ///
     /// # Errors
     /// When the store is damaged.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), TableError>;
+    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), TableError>;
 }
 
+/// Lower and upper end.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// The bounds of a scan; `None` when nothing can be in between.
-pub(super) fn bounds<'a>(from: &'a [u8], to: &'a [u8]) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+pub(super) fn bounds<'a>(from: &'a [u8], to: &'a [u8]) -> Option<Bounds<'a>> {
     let to = if to.is_empty() { META_KEY } else { to.min(META_KEY) };
     (from < to).then_some((Bound::Included(from), Bound::Excluded(to)))
 }
@@ -74,13 +74,7 @@ impl Read for Reader<'_> {
         if key >= META_KEY { Ok(None) } else { self.tables.stored(key) }
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        direction: Direction,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), TableError> {
+    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), TableError> {
         let Some(bounds) = bounds(from, to) else { return Ok(()) };
         let mut records = self.tables.inner.db.range::<&[u8], _>(bounds);
         loop {

@@ -34,9 +34,14 @@ impl Images {
         self.bytes += size(key, old.as_deref());
         self.before.insert(key.to_vec(), old);
         if self.bytes > self.bytes_max {
-            self.aborted = true;
-            self.before.clear();
+            self.abort();
         }
+    }
+
+    /// The scan can not be continued.
+    pub(super) fn abort(&mut self) {
+        self.aborted = true;
+        self.before.clear();
     }
 
     /// Takes out the images up to `upto` (all when `None`).

@@ -1,0 +1,37 @@
+# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.
+
+CARGO ?= cargo
+
+.PHONY: help run test verify fix bench test-browser
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: ## the development server, http://127.0.0.1:8000/
+	$(CARGO) run --release -- serve --dev
+
+test: ## everything that is tested without a browser; sets itself up
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "Python is missing: apt-get install python3" >&2; exit 1; }
+	$(CARGO) test --workspace --locked
+
+verify: ## reads only: format, lints, tests, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(MAKE) test
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	else echo "not checked: licences and advisories; cargo install cargo-deny --locked, then again"; fi
+
+fix: ## changes: format, and what clippy can mend
+	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	$(CARGO) fmt --all
+
+bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p carillon-bench -- --help)
+	$(CARGO) build --release --locked --workspace
+	$(CARGO) run --release --locked -p carillon-bench -- $(or $(SCENARIO),fanout)
+
+test-browser: ## two windows of a real Chromium, and a kill between them; needs Node.js, npm and Chromium
+	$(CARGO) build --locked
+	sh tests/browser/run.sh
