@@ -131,6 +131,20 @@ async fn when_the_log_was_cut_a_snapshot_stands_in_for_it_and_the_older_one_for_
     assert_eq!(after(&template, "damaging all snapshots", all_hurt).await, Outcome::Complete);
 }
 
+/// What sled may do in a crash, and a bad backup always does.
+#[tokio::test]
+async fn tables_that_are_an_older_state_of_themselves_are_brought_up_to_date() {
+    for snapshots in [1, 2] {
+        let (template, old) = Template::with_old_tables(snapshots).await;
+        let what = format!("turning back tables behind {snapshots} snapshots");
+        let outcome = after(&template, &what, |dir| {
+            fs::remove_dir_all(dir.join("tables")).expect("removed");
+            template::copy(old.path(), &dir.join("tables"));
+        });
+        assert_eq!(outcome.await, Outcome::Complete);
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_on_the_same_directory_ends_and_says_why() {
     let server = Options::default().start();

@@ -28,21 +28,20 @@ impl Template {
     /// A log that was cut behind two snapshots.
     pub async fn with_snapshots() -> Self {
         let (server, template) = Self::begin();
-        let api = server.api();
-        let log = server.data_dir().join("log");
-        let first = names(&log, ".seg");
-        for round in 0u64.. {
-            fill(&api, round * 60..round * 60 + 60).await;
-            let done = names(&server.data_dir().join("snapshots"), ".snap").len() == 2
-                && !names(&log, ".seg").contains(&first[0]);
-            if done {
-                break;
-            }
-            assert!(round < 500, "the log is never cut");
-        }
-        // After the last snapshot: only in the log.
-        fill(&api, 1_000_000..1_000_003).await;
+        fill_until_snapshots(&server, 2).await;
         template.end(server).await
+    }
+
+    /// Tables as they were before so many snapshots; with two of them the log no longer reaches back.
+    pub async fn with_old_tables(snapshots: usize) -> (Self, TempDir) {
+        let (mut server, template) = Self::begin();
+        fill(&server.api(), 2_000_000..2_000_030).await;
+        server.stop();
+        let old = tempfile::tempdir().expect("a directory");
+        copy(&template.path().join("tables"), old.path());
+        server.start();
+        fill_until_snapshots(&server, snapshots).await;
+        (template.end(server).await, old)
     }
 
     fn begin() -> (Server, Self) {
@@ -70,6 +69,23 @@ impl Template {
     pub fn copy_to(&self, to: &Path) {
         copy(self.path(), to);
     }
+}
+
+/// Fills until there are so many snapshots and, with two, the log has been cut; and a little more.
+async fn fill_until_snapshots(server: &Server, count: usize) {
+    let api = server.api();
+    let log = server.data_dir().join("log");
+    let first = names(&log, ".seg");
+    for round in 0u64.. {
+        fill(&api, round * 60..round * 60 + 60).await;
+        let is_cut = count < 2 || !names(&log, ".seg").contains(&first[0]);
+        if is_cut && names(&server.data_dir().join("snapshots"), ".snap").len() >= count {
+            break;
+        }
+        assert!(round < 500, "the log is never cut");
+    }
+    // After the last snapshot: only in the log.
+    fill(&api, 1_000_000..1_000_003).await;
 }
 
 /// Notifications, some read, an update each of subscription and dashboard.
@@ -121,7 +137,8 @@ pub fn names(dir: &Path, end: &str) -> Vec<String> {
     names
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory, but for the ballast.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
     for entry in fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");
