@@ -41,7 +41,17 @@ async fn on_disk(start: impl FnOnce(Done) -> Result<(), LogError>) -> io::Result
 
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
+impl LogStore {
+    fn entries(&self, range: std::ops::Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
+        let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
+        let records = self.log.read(range, bytes_max).map_err(|e| read(&e))?;
+        records.iter().map(|(_, bytes)| codec::decode(bytes).map_err(|e| read(&e).into())).collect()
+    }
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
+    /// All of them: openraft takes fewer than it asked for as a loss and stops, for example when it applies at
+    /// start-up what the tables lack.
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
@@ -56,9 +66,12 @@ impl RaftLogReader<TypeConfig> for LogStore {
             std::ops::Bound::Excluded(i) => *i,
             std::ops::Bound::Unbounded => u64::MAX,
         };
-        let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
-        let records = self.log.read(from..to, READ_BYTES_MAX).map_err(|e| read(&e))?;
-        records.iter().map(|(_, bytes)| codec::decode(bytes).map_err(|e| read(&e).into())).collect()
+        self.entries(from..to, usize::MAX)
+    }
+
+    /// As many of the first as one message to a follower may carry.
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        self.entries(start..end, READ_BYTES_MAX)
     }
 }
 
