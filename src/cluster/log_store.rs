@@ -10,11 +10,15 @@ use openraft::{
     LogState, OptionalSend, RaftLogReader,
     storage::{LogFlushed, RaftLogStorage},
 };
-use std::{fmt::Debug, io, ops::RangeBounds};
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Range, RangeBounds},
+};
 use tokio::sync::oneshot;
 
-/// Largest answer to one read of the log, in bytes; openraft asks again for the rest.
-const READ_BYTES_MAX: usize = 8 << 20;
+/// Largest piece that is read for another node, in bytes; openraft asks again for the rest.
+const PIECE_BYTES_MAX: usize = 8 << 20;
 
 /// The log as openraft sees it; clones share the log.
 #[derive(Clone, Debug)]
@@ -25,6 +29,13 @@ pub(crate) struct LogStore {
 impl LogStore {
     pub(crate) fn new(log: Log) -> Self {
         Self { log }
+    }
+
+    /// Entries from the beginning of the range, up to so many bytes, at least one if there is one.
+    fn entries(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
+        let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
+        let records = self.log.read(range, bytes_max).map_err(|e| read(&e))?;
+        records.iter().map(|(_, bytes)| codec::decode(bytes).map_err(|e| read(&e).into())).collect()
     }
 }
 
@@ -56,9 +67,12 @@ impl RaftLogReader<TypeConfig> for LogStore {
             std::ops::Bound::Excluded(i) => *i,
             std::ops::Bound::Unbounded => u64::MAX,
         };
-        let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
-        let records = self.log.read(from..to, READ_BYTES_MAX).map_err(|e| read(&e))?;
-        records.iter().map(|(_, bytes)| codec::decode(bytes).map_err(|e| read(&e).into())).collect()
+        // Whatever is asked here is wanted whole: openraft stops the node over a part.
+        self.entries(from..to, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
+        self.entries(start..end, PIECE_BYTES_MAX)
     }
 }
 
