@@ -58,7 +58,7 @@ impl Door {
     /// # Errors
     /// The first thing that is wrong; always answered with 403.
     pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
-        if self.loopback_only && head.headers.get(HOST).is_some_and(|host| !is_loopback(host)) {
+        if self.loopback_only && !head.headers.get_all(HOST).iter().all(is_loopback) {
             return Err(Refusal::HostForeign);
         }
         let has_origin = self.origins.check(&head.headers)?;

@@ -102,10 +102,14 @@ pub struct Figures {
     pub log: LogStats,
     /// Bytes of the live log.
     pub log_bytes: u64,
+    /// Entries of the live log.
+    pub log_entries: u64,
     /// Bytes of the tables on disk.
     pub table_bytes: u64,
     /// Bytes of the newest snapshot.
     pub snapshot_bytes: u64,
+    /// Since the newest snapshot was written, if there is one.
+    pub snapshot_age: Option<Duration>,
     /// The last entry applied.
     pub applied_index: u64,
     /// The last entry in the log.
@@ -181,11 +185,17 @@ impl Node {
     /// What is kept, how large.
     pub fn figures(&self) -> Figures {
         let raft = self.raft.metrics().borrow().clone();
+        let snapshot = self.snapshots.list().ok().and_then(|all| all.into_iter().next());
+        let written = snapshot.as_ref().and_then(|file| std::fs::metadata(&file.path).ok()?.modified().ok());
+        let entries = self.log.state().entries;
         Figures {
             log: self.log.stats(),
             log_bytes: self.log.bytes(),
+            log_entries: entries.end.saturating_sub(entries.start),
             table_bytes: self.tables.disk_bytes().unwrap_or(0),
-            snapshot_bytes: self.newest_snapshot_bytes(),
+            snapshot_bytes: snapshot.as_ref().map_or(0, |file| file.bytes),
+            // A clock that was set back makes it new.
+            snapshot_age: written.map(|at| at.elapsed().unwrap_or_default()),
             applied_index: raft.last_applied.map_or(0, |id| id.index),
             last_index: raft.last_log_index.unwrap_or(0),
             term: raft.current_term,

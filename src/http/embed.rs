@@ -6,7 +6,7 @@ use super::{
     Api, ApiError,
     calls::{
         Broadcast, ChangeInbox, Done, GroupSend, Multicast, PutUser, RaiseAlert, SendNotification, Task, Update,
-        UpdateAdminDashboard,
+        UpdateAdminDashboard, run::counting_ends,
     },
 };
 use crate::protocol::Tenant;
@@ -86,6 +86,6 @@ impl Api {
 
     async fn done(&self, tenant: &Tenant, task: Task) -> Result<Done, ApiError> {
         let started = self.start(tenant, task, None)?;
-        self.outcome(started).await.map(|(done, _)| done)
+        Ok(started.settle().await?.done(counting_ends()).await.0)
     }
 }

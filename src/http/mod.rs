@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     /// By the hash of the key; only keys of ours get in.
     paces: Mutex<HashMap<[u8; 32], Pace>>,
     started: Instant,
+    /// How many there were, and how long they took, when they were last put into the histogram.
+    fsyncs: Mutex<(u64, Duration)>,
     is_dev: bool,
 }
 
@@ -103,6 +105,7 @@ impl Api {
             rate: Rate::new(per_second, per_second),
             paces: Mutex::default(),
             started: Instant::now(),
+            fsyncs: Mutex::default(),
             is_dev: config.server.dev,
         };
         Self { inner: Arc::new(inner) }

@@ -1,6 +1,12 @@
 //! A server API call that has got in: whose it is, what it names, what it carries.
 
-use super::{Api, ApiError, Object, answer::Answer, calls::Task, object::shown, retry::Retry};
+use super::{
+    Api, ApiError, Object,
+    answer::Answer,
+    calls::{Task, run::counting_ends},
+    object::shown,
+    retry::Retry,
+};
 use crate::{
     config::limits::{PAGE_DEFAULT, PAGE_MAX},
     protocol::{Tenant, UserId},
@@ -62,7 +68,8 @@ impl Request {
     pub(super) async fn run(&self, task: Task) -> Result<Answer, ApiError> {
         let idempotency = self.retry.as_ref().map(Retry::whole);
         let started = self.api.start(&self.tenant, task, idempotency)?;
-        self.api.finish(&self.tenant, started).await
+        let settled = started.settle().await?;
+        self.api.finish(&self.tenant, settled, counting_ends()).await
     }
 }
 

@@ -146,9 +146,16 @@ async fn counters_are_for_this_machine_or_for_a_key_that_may_read() {
     assert_eq!(text.status, 200);
     let counted = "carillon_api_calls_total{route=\"GET /stats\",status=\"401\"} 1";
     assert!(text.text.lines().any(|line| line == counted), "{}", text.text);
-    for gauge in ["carillon_log_bytes", "carillon_tables_bytes", "carillon_presence_users_online"] {
-        assert!(text.text.lines().any(|line| line.starts_with(&format!("{gauge} "))), "{gauge}");
+    let value = |name: &str| {
+        let line = text.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in:\n{}", text.text)).parse::<f64>().expect("a number")
+    };
+    for positive in
+        ["carillon_log_bytes", "carillon_log_entries", "carillon_tables_bytes", "carillon_fsync_seconds_count"]
+    {
+        assert!(value(positive) > 0.0, "{positive}");
     }
+    assert!(value("carillon_presence_users_online") == 0.0);
     for (key, status) in [("", 401), ("wrong", 401), ("publish", 403), ("read", 200)] {
         let request = Caller::new(&server, key).request("GET", "//metrics").header("X-Forwarded-For", "127.0.0.1");
         assert_eq!(request.send().await.expect("sent").status().as_u16(), status, "{key:?} through a proxy");

@@ -82,3 +82,18 @@ async fn large_calls_at_once_all_get_through() {
     }
     api.get("/stats").await.good();
 }
+
+#[tokio::test]
+async fn the_largest_notifications_at_once_are_committed_each_whole() {
+    let server = Server::dev();
+    let api = Caller::new(&server, "dev");
+    let users: Vec<_> = (0..1_000).collect();
+    let body = json!({"user_ids": users, "title": "t", "message": "m", "data": {"x": "y".repeat(4 << 10)}});
+    for got in join_all((0..6).map(|_| api.post("/notifications", &body))).await {
+        assert_eq!(got.status, 201, "{}", got.text.chars().take(200).collect::<String>());
+        assert_eq!(got.json()["notifications"].as_array().map(Vec::len), Some(1_000));
+    }
+    for user in [0, 999] {
+        assert_eq!(api.get(&format!("/users/{user}/notifications/unread-count")).await.good(), json!({"count": 6}));
+    }
+}

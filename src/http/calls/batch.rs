@@ -5,6 +5,7 @@
 
 use super::{
     Broadcast, GroupSend, Multicast, RaiseAlert, SendNotification, Task, Update, UpdateAdminDashboard, UpdateKind,
+    run::counting_ends,
 };
 use crate::{
     config::limits::BATCH_CALLS_MAX,
@@ -105,10 +106,17 @@ pub(in crate::http) async fn batch(request: Request) -> Result<Answer, ApiError>
         let key = request.retry.as_ref().map(|retry| retry.part(place));
         started.push(task(call).and_then(|task| api.start(tenant, task, key)));
     }
-    let mut results = Vec::with_capacity(started.len());
+    let mut settled = Vec::with_capacity(started.len());
     for one in started {
+        settled.push(match one {
+            Ok(started) => started.settle().await,
+            Err(error) => Err(error),
+        });
+    }
+    let (mut results, until) = (Vec::with_capacity(settled.len()), counting_ends());
+    for one in settled {
         let outcome = match one {
-            Ok(started) => api.finish(tenant, started).await,
+            Ok(settled) => api.finish(tenant, settled, until).await,
             Err(error) => Err(error),
         };
         results.push(One::of(outcome));

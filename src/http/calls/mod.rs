@@ -1,4 +1,4 @@
-//! The calls. Each is a struct of typed arguments that reads itself from JSON and becomes a [`Task`]; HTTP handlers,
+//! The calls. Each is a struct of typed arguments that reads itself from JSON and becomes a task; HTTP handlers,
 //! batches and embedding programs all go this one way.
 
 pub(super) mod admin;
@@ -65,6 +65,12 @@ pub(crate) enum Shape {
     User(UserId),
     /// 200 with how many sockets were closed.
     Closed,
+}
+
+impl Shape {
+    fn shows_recipients(&self) -> bool {
+        matches!(self, Self::Recipients | Self::Closed)
+    }
 }
 
 /// What came of a call.

@@ -19,7 +19,16 @@ pub(crate) enum Started {
     Told(Told),
 }
 
-/// Whom an ephemeral event is reaching.
+/// A task that is on disk, or needs none; whom it reaches is yet to be counted.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    reply: Reply,
+    is_replay: bool,
+    told: Told,
+    shape: Shape,
+}
+
+/// Whom an event is reaching.
 #[derive(Debug)]
 pub(crate) struct Told {
     tallies: Vec<Tally>,
@@ -41,20 +50,16 @@ impl Api {
         }
     }
 
-    /// Waits for the outcome.
-    pub(in crate::http) async fn outcome(&self, started: Started) -> Result<(Done, Shape), ApiError> {
-        match started {
-            Started::Change(pending, shape) => Ok((change(pending).await?, shape)),
-            Started::Told(told) => {
-                let done = Done { reply: Reply::Done, recipients: count(told).await, is_replay: false };
-                Ok((done, Shape::Recipients))
-            }
-        }
-    }
-
-    /// Waits for the outcome, and says how it is answered.
-    pub(in crate::http) async fn finish(&self, tenant: &Tenant, started: Started) -> Result<Answer, ApiError> {
-        let (done, shape) = self.outcome(started).await?;
+    /// How a settled task is answered. Recipients are counted until `until`.
+    pub(in crate::http) async fn finish(
+        &self,
+        tenant: &Tenant,
+        settled: Settled,
+        until: Instant,
+    ) -> Result<Answer, ApiError> {
+        // Who is not told how many were reached does not wait for the count.
+        let until = if settled.shape.shows_recipients() { until } else { Instant::now() };
+        let (done, shape) = settled.done(until).await;
         let mut answer = self.answer(tenant, shape, &done)?;
         answer.is_replay = done.is_replay;
         Ok(answer)
@@ -98,32 +103,47 @@ impl Api {
     }
 }
 
-async fn change(pending: Pending) -> Result<Done, ApiError> {
-    let committed = pending.outcome().await?;
-    let (reply, is_replay) = match committed.reply {
-        Reply::Replayed(first) => (*first, true),
-        reply => (reply, false),
-    };
-    let recipients = match committed.told {
-        Some(tally) => tally.wait(RECIPIENTS_WAIT).await,
-        None => Recipients { count: 0, partial: false },
-    };
-    match reply {
-        Reply::Rejected(rejection) => Err(rejection.into()),
-        // Its first answer is lost; the caller's own key finds it.
-        Reply::Repeated => Err(ProposeError::OutcomeUnknown.into()),
-        reply => Ok(Done { reply, recipients, is_replay }),
+impl Started {
+    /// Waits until it is committed, if it is stored.
+    pub(in crate::http) async fn settle(self) -> Result<Settled, ApiError> {
+        let (pending, shape) = match self {
+            Self::Change(pending, shape) => (pending, shape),
+            Self::Told(told) => {
+                return Ok(Settled { reply: Reply::Done, is_replay: false, told, shape: Shape::Recipients });
+            }
+        };
+        let committed = pending.outcome().await?;
+        let (reply, is_replay) = match committed.reply {
+            Reply::Replayed(first) => (*first, true),
+            reply => (reply, false),
+        };
+        match reply {
+            Reply::Rejected(rejection) => Err(rejection.into()),
+            // Its first answer is lost; the caller's own key finds it.
+            Reply::Repeated => Err(ProposeError::OutcomeUnknown.into()),
+            reply => {
+                let told = Told { tallies: committed.told.into_iter().collect(), is_cut: false };
+                Ok(Settled { reply, is_replay, told, shape })
+            }
+        }
     }
 }
 
-/// Adds up, within one time for all.
-async fn count(told: Told) -> Recipients {
-    let until = Instant::now() + RECIPIENTS_WAIT;
-    let mut all = Recipients { count: 0, partial: told.is_cut };
-    for tally in told.tallies {
-        let one = tally.wait(until.saturating_duration_since(Instant::now())).await;
-        all.count += one.count;
-        all.partial |= one.partial;
+impl Settled {
+    /// Counts who was told, until `until`.
+    pub(in crate::http) async fn done(self, until: Instant) -> (Done, Shape) {
+        let Self { reply, is_replay, told, shape } = self;
+        let mut recipients = Recipients { count: 0, partial: told.is_cut };
+        for tally in told.tallies {
+            let one = tally.wait(until.saturating_duration_since(Instant::now())).await;
+            recipients.count += one.count;
+            recipients.partial |= one.partial;
+        }
+        (Done { reply, recipients, is_replay }, shape)
     }
-    all
+}
+
+/// When counting ends that begins now.
+pub(in crate::http) fn counting_ends() -> Instant {
+    Instant::now() + RECIPIENTS_WAIT
 }
