@@ -209,7 +209,7 @@ async fn a_slow_reader_loses_ephemeral_frames_and_hinders_nobody() {
 /// The counter of dropped frames.
 async fn dropped(api: &Api) -> Option<u64> {
     let text = api.text("/metrics").await;
-    let lines = text.lines().filter(|line| !line.starts_with('#') && line.starts_with("carillon_session_drops_total"));
+    let lines = text.lines().filter(|line| !line.starts_with('#') && line.starts_with("carillon_drops_total"));
     let counts: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     (!counts.is_empty()).then(|| counts.iter().sum::<f64>() as u64)

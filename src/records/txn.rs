@@ -89,11 +89,15 @@ impl<S: Read> Read for Txn<'_, S> {
     }
 }
 
+/// A written row, or that it was removed.
+type Written<'w> = (&'w Vec<u8>, &'w Option<Vec<u8>>);
+
+#[expect(clippy::type_complexity, reason = "the shape of `Read::scan`")]
 fn merge<'w>(
     stored: &impl Read,
     (from, to): (&[u8], &[u8]),
     dir: Direction,
-    written: &mut std::iter::Peekable<impl Iterator<Item = (&'w Vec<u8>, &'w Option<Vec<u8>>)>>,
+    written: &mut std::iter::Peekable<impl Iterator<Item = Written<'w>>>,
     visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
 ) -> Result<(), TableError> {
     let forward = matches!(dir, Direction::Forward);

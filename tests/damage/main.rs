@@ -131,6 +131,13 @@ async fn when_the_log_was_cut_a_snapshot_stands_in_for_it_and_the_older_one_for_
     assert_eq!(after(&template, "damaging all snapshots", all_hurt).await, Outcome::Complete);
 }
 
+#[tokio::test]
+async fn a_log_that_is_longer_than_one_read_is_replayed_to_its_end() {
+    let template = Template::of_a_long_log().await;
+    let gone = |dir: &Path| fs::remove_dir_all(dir.join("tables")).expect("removed");
+    assert_eq!(after(&template, "losing the tables", gone).await, Outcome::Complete);
+}
+
 /// What sled may do in a crash, and a bad backup always does.
 #[tokio::test]
 async fn tables_that_are_an_older_state_of_themselves_are_brought_up_to_date() {

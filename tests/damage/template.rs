@@ -18,23 +18,34 @@ pub struct Template {
 impl Template {
     /// A log of several segments, not cut.
     pub async fn of_many_segments() -> Self {
-        let (mut server, template) = Self::begin();
+        let (mut server, template) = Self::begin(1 << 20);
         fill(&server.api(), 0..60).await;
         server.kill_and_restart();
         fill(&server.api(), 60..120).await;
         template.end(server).await
     }
 
+    /// A log of more than ten MiB, and no snapshot.
+    pub async fn of_a_long_log() -> Self {
+        let (server, template) = Self::begin(1 << 30);
+        let body = json!({"user_id": "1", "title": "long", "message": "x".repeat(15_000)});
+        for _ in 0..12 {
+            let calls = vec![json!({"call": "send_notification", "args": body}); 60];
+            batch(&server.api(), &calls).await;
+        }
+        template.end(server).await
+    }
+
     /// A log that was cut behind two snapshots.
     pub async fn with_snapshots() -> Self {
-        let (server, template) = Self::begin();
+        let (server, template) = Self::begin(1 << 20);
         fill_until_snapshots(&server, 2).await;
         template.end(server).await
     }
 
     /// Tables as they were before so many snapshots; with two of them the log no longer reaches back.
     pub async fn with_old_tables(snapshots: usize) -> (Self, TempDir) {
-        let (mut server, template) = Self::begin();
+        let (mut server, template) = Self::begin(1 << 20);
         fill(&server.api(), 2_000_000..2_000_030).await;
         server.stop();
         let old = tempfile::tempdir().expect("a directory");
@@ -44,10 +55,11 @@ impl Template {
         (template.end(server).await, old)
     }
 
-    fn begin() -> (Server, Self) {
+    fn begin(snapshot_log_bytes: u64) -> (Server, Self) {
         let dir = tempfile::tempdir().expect("a directory");
-        let options =
-            Options::default().set("STORAGE__SEGMENT_BYTES", 131_072).set("STORAGE__SNAPSHOT_LOG_BYTES", 1 << 20);
+        let options = Options::default()
+            .set("STORAGE__SEGMENT_BYTES", 131_072)
+            .set("STORAGE__SNAPSHOT_LOG_BYTES", snapshot_log_bytes);
         let server = options.clone().data_dir(dir.path()).start();
         (server, Self { dir, options, holds: Vec::new() })
     }
@@ -99,9 +111,7 @@ async fn fill(api: &Api, numbers: std::ops::Range<u64>) {
     let calls: Vec<_> = numbers.map(send).collect();
     // Entries of a few commands each, so that there are many entries.
     for calls in calls.chunks(6) {
-        let answer = api.post("/batch", &json!({"calls": calls})).await.ok();
-        let results = answer["results"].as_array().expect("results");
-        assert!(results.iter().all(|result| result["status"] == 201), "{answer}");
+        batch(api, calls).await;
     }
     for user in USERS {
         let list = api.get(&format!("/users/{user}/notifications?limit=4")).await.ok();
@@ -111,6 +121,12 @@ async fn fill(api: &Api, numbers: std::ops::Range<u64>) {
         api.post(&format!("/users/{user}/subscriptions"), &data).await.ok();
         api.post(&format!("/users/{user}/dashboard"), &data).await.ok();
     }
+}
+
+async fn batch(api: &Api, calls: &[Value]) {
+    let answer = api.post("/batch", &json!({"calls": calls})).await.ok();
+    let results = answer["results"].as_array().expect("results");
+    assert!(results.iter().all(|result| result["status"] == 201), "{answer}");
 }
 
 /// Everything that the server holds for the users.
