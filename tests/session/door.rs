@@ -15,7 +15,7 @@ async fn status(result: Result<crate::harness::Client, Error>) -> u16 {
 #[tokio::test]
 async fn refusals_before_the_upgrade_have_a_status_and_say_why() {
     let server = start(Limits::default()).await;
-    let plain = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let plain = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let table = [
         (plain("/ws/dashboard/?user=1"), "HTTP/1.1 426", "not_a_websocket"),
         (plain("/ws/nowhere/"), "HTTP/1.1 404", "not_found"),
@@ -81,8 +81,8 @@ async fn more_silent_and_slow_clients_than_handshakes_keep_nobody_out() {
 async fn a_trusted_proxy_speaks_for_its_clients() {
     let server = start(Limits { connections_per_address: 1, ..Limits::default() }).await;
     let from = |address: &str| {
-        let header = format!("Host: x\r\nX-Forwarded-For: {address}\r\n");
-        handshake("/ws/dashboard/?user=1").replace("Host: x\r\n", &header)
+        let header = format!("Host: localhost\r\nX-Forwarded-For: {address}\r\n");
+        handshake("/ws/dashboard/?user=1").replace("Host: localhost\r\n", &header)
     };
     let mut kept = Vec::new();
     for (address, status) in [("192.0.2.1", "101"), ("192.0.2.2", "101"), ("192.0.2.1", "429")] {
