@@ -52,6 +52,27 @@ async fn the_last_tab_that_closes_is_announced_once_and_seen_when_it_closed() {
 }
 
 #[tokio::test]
+async fn who_is_erased_and_comes_back_is_announced_again_and_nothing_of_before_is_left() {
+    let server = Options::default().start();
+    let api = server.api();
+    let mut alice = server.greeted("/ws/presence/", ALICE).await;
+    let mut bob = server.greeted("/ws/presence/", BOB).await;
+    alice.expect(online(BOB)).await;
+    let mut dashboard = server.greeted("/ws/dashboard/", BOB).await;
+    dashboard.send(json!({"type": "heartbeat"})).await;
+    dashboard.expect(json!({"type": "heartbeat_response", "timestamp": null})).await;
+    api.delete("/users/2").await.ok();
+    // Erased, bob has no name any more.
+    alice.expect(json!({"type": "user_offline", "data": {"user_id": 2, "username": "bob"}})).await;
+    assert_eq!(bob.closed().await.0, 4403);
+    assert_eq!(presence(&api, "2").await["last_activity"], Value::Null);
+    let _back = server.greeted("/ws/presence/", BOB).await;
+    alice.expect(online(BOB)).await;
+    let here = presence(&api, "2").await;
+    assert_eq!((&here["is_online"], &here["connections"]), (&json!(true), &json!(1)), "{here}");
+}
+
+#[tokio::test]
 async fn a_reload_within_the_grace_time_is_announced_to_nobody() {
     let server = Options::default().set("PRESENCE__GRACE_SECONDS", 3).start();
     let api = server.api();

@@ -64,9 +64,14 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Ref
     }
     let mut found = None;
     for value in headers.get_all(header::COOKIE) {
-        let Ok(text) = value.to_str() else { continue };
-        for (key, value) in text.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            if key == name && found.replace(value.trim_matches('"')).is_some() {
+        // Bytes: another cookie in the same header may hold anything.
+        for pair in value.as_bytes().split(|byte| *byte == b';') {
+            let Some(value) = pair.trim_ascii().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+            else {
+                continue;
+            };
+            let value = std::str::from_utf8(value).map_err(|_| Refusal::TokenMalformed { part: "cookie" })?;
+            if found.replace(value.trim_matches('"')).is_some() {
                 return Err(Refusal::CredentialRepeated { place: "cookies" });
             }
         }

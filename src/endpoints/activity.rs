@@ -17,6 +17,11 @@ impl Activity {
         self.heard.lock().insert(who, at);
     }
 
+    /// What the log did not take after all, unless something newer came meanwhile.
+    pub(super) fn put_back(&self, who: Who, at: Timestamp) {
+        self.heard.lock().entry(who).or_insert(at);
+    }
+
     /// When this user was heard from, if the log does not know yet.
     pub(super) fn of(&self, who: &Who) -> Option<Timestamp> {
         self.heard.lock().get(who).copied()

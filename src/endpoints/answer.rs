@@ -21,15 +21,29 @@ pub(super) async fn answer(records: &Records, client: &Client, text: &str) -> An
         Request::MarkAsRead(of) => {
             let done = frames::notification_marked_read(&of.echo);
             let Some(id) = of.id else { return Answer::Reply(done) };
+            // What changes nothing costs no log entry.
+            if !may_change(records.read(|rows| inbox::is_unread(rows, (&client.tenant, &client.user), id))) {
+                return Answer::Reply(done);
+            }
             let op = Op::SetRead { user: client.user.clone(), id, read: true, actor: Some(client.id) };
             change(records, client, op, done).await
         }
         Request::MarkAllAsRead => {
+            let done = frames::all_notifications_marked_read();
+            let unread = records.read(|rows| inbox::unread_count(rows, &client.tenant, &client.user));
+            if !may_change(unread.map(|unread| unread > 0)) {
+                return Answer::Reply(done);
+            }
             let op = Op::ReadAll { user: client.user.clone(), actor: Some(client.id) };
-            change(records, client, op, frames::all_notifications_marked_read()).await
+            change(records, client, op, done).await
         }
         query => look_up(records, client, &query),
     }
+}
+
+/// When rows can't be read, the log decides.
+fn may_change(found: Result<bool, RecordsError>) -> bool {
+    found.unwrap_or(true)
 }
 
 /// Commits a change, and only then confirms it.

@@ -67,7 +67,8 @@ impl PresenceDesk {
         let who = (tenant.clone(), user.clone());
         let pending = {
             let mut tabs = self.inner.tabs.lock();
-            tabs.opened(&who).map(|stay| (stay, self.come_online(&who)))
+            let is_online = self.inner.records.is_online(tenant, user);
+            tabs.opened(&who, is_online).map(|stay| (stay, self.come_online(&who)))
         };
         let joined = match pending {
             None => None,
@@ -107,6 +108,11 @@ impl PresenceDesk {
         self.inner.activity.of(&(tenant.clone(), user.clone()))
     }
 
+    /// Forgets when an erased user was last heard from.
+    pub fn forget(&self, tenant: &Tenant, user: &UserId) {
+        self.inner.activity.take(&(tenant.clone(), user.clone()));
+    }
+
     /// Puts what is known of activity into the log; the last act of a server that stops.
     pub async fn save_activity(&self) {
         let mut by_tenant: HashMap<Tenant, Vec<(UserId, Timestamp)>> = HashMap::new();
@@ -119,7 +125,10 @@ impl PresenceDesk {
             for users in users.chunks(USERS_PER_COMMAND) {
                 let op = Op::NoteActivity { users: users.to_vec() };
                 if let Err(error) = self.inner.records.propose(&tenant, op).await {
-                    tracing::warn!(%error, %tenant, "activity was not recorded");
+                    tracing::warn!(%error, %tenant, "activity is recorded later");
+                    for (user, at) in users {
+                        self.inner.activity.put_back((tenant.clone(), user.clone()), *at);
+                    }
                 }
             }
         }

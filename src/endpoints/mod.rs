@@ -11,7 +11,7 @@ pub use desk::PresenceDesk;
 
 use crate::{
     auth::Identity,
-    protocol::{BadFrame, Endpoint, Pos, SessionId, Tenant, UserId, frames},
+    protocol::{BadFrame, Endpoint, Pos, SessionId, Tenant, Timestamp, UserId, frames},
     records::{Op, ProposeError, Records, RecordsError, directory, inbox, rows::User},
 };
 
@@ -94,9 +94,10 @@ impl Endpoints {
     /// # Errors
     /// See [`AdmitError`].
     pub async fn admit(&self, identity: &Identity, endpoint: Endpoint) -> Result<(), AdmitError> {
-        let row = self.records.read(|rows| directory::of(rows, &identity.tenant, &identity.user))?;
-        if let Some(row) = &row {
-            check_standing(row, identity)?;
+        let row = self.row_of(identity)?;
+        match &row {
+            Some(row) => check_standing(row, identity)?,
+            None => self.check_locked_out(identity)?,
         }
         let claims = directory::Claims {
             username: &identity.username,
@@ -107,9 +108,7 @@ impl Endpoints {
         };
         let news = claims.news_for(row.as_ref());
         let is_staff = news.as_ref().or(row.as_ref()).is_some_and(|row| row.is_staff);
-        if endpoint.staff_only() && !is_staff {
-            return Err(AdmitError::Refused("the backend has taken staff rights from this user"));
-        }
+        check_staff(endpoint, is_staff)?;
         if news.is_some() {
             self.records.propose(&identity.tenant, see(identity)).await?;
         }
@@ -118,9 +117,17 @@ impl Endpoints {
 
     /// The session has joined its group and holds back what arrives: what greets it?
     ///
+    /// What was true when it was admitted is asked again: whoever was deactivated, revoked, erased or lost staff since
+    /// was not yet a member when the sockets concerned were closed.
+    ///
     /// # Errors
-    /// When presence could not be recorded; the session closes with 1013.
-    pub async fn greet(&self, client: &Client) -> Result<Greeting, AdmitError> {
+    /// Refused: closes with 4403. Unavailable, when presence could not be recorded: closes with 1013.
+    pub async fn greet(&self, client: &Client, identity: &Identity) -> Result<Greeting, AdmitError> {
+        let Some(row) = self.row_of(identity)? else {
+            return Err(AdmitError::Refused("this user was erased"));
+        };
+        check_standing(&row, identity)?;
+        check_staff(client.endpoint, row.is_staff)?;
         let established = || frames::connection_established(client.endpoint, &client.user);
         match client.endpoint {
             Endpoint::Presence => self.desk.opened(&client.tenant, &client.user).await,
@@ -132,6 +139,15 @@ impl Endpoints {
             // Nothing of what was committed is in the greeting: everything that was held back follows it.
             _ => Ok(Greeting { frames: vec![established()], at: Pos::default() }),
         }
+    }
+
+    fn row_of(&self, identity: &Identity) -> Result<Option<User>, RecordsError> {
+        self.records.read(|rows| directory::of(rows, &identity.tenant, &identity.user))
+    }
+
+    fn check_locked_out(&self, identity: &Identity) -> Result<(), AdmitError> {
+        let until = self.records.read(|rows| directory::locked_out(rows, &identity.tenant, &identity.user))?;
+        check_revoked(until, identity)
     }
 
     /// A text message came in.
@@ -157,10 +173,21 @@ fn check_standing(row: &User, identity: &Identity) -> Result<(), AdmitError> {
     if !row.is_active {
         return Err(AdmitError::Refused("this user is deactivated"));
     }
+    check_revoked(row.revoked_before, identity)
+}
+
+fn check_revoked(before: Option<Timestamp>, identity: &Identity) -> Result<(), AdmitError> {
     // A token that does not say when it was issued may have been issued before.
     let is_revoked = |before| identity.issued_at.is_none_or(|issued| issued <= before);
-    if row.revoked_before.is_some_and(is_revoked) {
+    if before.is_some_and(is_revoked) {
         return Err(AdmitError::Refused("this token was revoked: sign in again"));
+    }
+    Ok(())
+}
+
+fn check_staff(endpoint: Endpoint, is_staff: bool) -> Result<(), AdmitError> {
+    if endpoint.staff_only() && !is_staff {
+        return Err(AdmitError::Refused("the backend has taken staff rights from this user"));
     }
     Ok(())
 }

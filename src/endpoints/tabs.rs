@@ -32,15 +32,16 @@ struct Tab {
 }
 
 impl Tabs {
-    /// A socket has opened. `ComeOnline` is to be proposed if this says for which stay.
-    pub(super) fn opened(&mut self, who: &Who) -> Option<u64> {
+    /// A socket has opened, and the rows say whether the user `is_online`: after an erasure they may not, whatever
+    /// was announced. `ComeOnline` is to be proposed if this says for which stay.
+    pub(super) fn opened(&mut self, who: &Who, is_online: bool) -> Option<u64> {
         let tab = self.tab(who);
         tab.sockets += 1;
         if let Some(at) = tab.leaves_at.take() {
             self.leaving.remove(&(at, who.clone()));
         }
         let tab = self.tab(who);
-        (!tab.is_announced).then_some(tab.stay)
+        (!tab.is_announced || !is_online).then_some(tab.stay)
     }
 
     /// The `ComeOnline` of this stay is committed. That of an earlier one, long under way, says nothing: a `GoOffline`
@@ -110,25 +111,33 @@ mod tests {
     #[test]
     fn a_reload_proposes_nothing() {
         let mut tabs = Tabs::default();
-        let stay = tabs.opened(&who(1)).expect("a proposal");
+        let stay = tabs.opened(&who(1), true).expect("a proposal");
         tabs.announced(&who(1), stay);
         tabs.closed(&who(1), GRACE);
-        assert_eq!(tabs.opened(&who(1)), None);
+        assert_eq!(tabs.opened(&who(1), true), None);
         assert_eq!(tabs.next_gone(1_000), None);
     }
 
     #[test]
     fn the_last_of_two_tabs_counts_and_only_after_the_grace_time() {
         let mut tabs = Tabs::default();
-        let stay = tabs.opened(&who(1)).expect("a proposal");
+        let stay = tabs.opened(&who(1), true).expect("a proposal");
         tabs.announced(&who(1), stay);
-        assert_eq!(tabs.opened(&who(1)), None);
+        assert_eq!(tabs.opened(&who(1), true), None);
         tabs.closed(&who(1), GRACE);
         assert_eq!(tabs.next_gone(1_000), None);
         tabs.closed(&who(1), 20 + GRACE);
         assert_eq!(tabs.next_gone(19 + GRACE), None);
         assert_eq!(tabs.next_gone(20 + GRACE), Some(who(1)));
-        assert!(tabs.opened(&who(1)).is_some(), "coming back is announced again");
+        assert!(tabs.opened(&who(1), true).is_some(), "coming back is announced again");
+    }
+
+    #[test]
+    fn whoever_was_erased_is_announced_again() {
+        let mut tabs = Tabs::default();
+        let stay = tabs.opened(&who(1), false).expect("a proposal");
+        tabs.announced(&who(1), stay);
+        assert_eq!(tabs.opened(&who(1), false), Some(stay));
     }
 
     #[derive(Clone, Debug)]
@@ -189,7 +198,7 @@ mod tests {
                 match act {
                     Act::Open(n) => {
                         *open.entry(who(*n)).or_default() += 1;
-                        if let Some(stay) = tabs.opened(&who(*n)) {
+                        if let Some(stay) = tabs.opened(&who(*n), log.online.contains(&who(*n))) {
                             log.waiting.push_back((who(*n), Some(stay)));
                         }
                     }

@@ -69,7 +69,7 @@ impl Request {
         let idempotency = self.retry.as_ref().map(Retry::whole);
         let started = self.api.start(&self.tenant, task, idempotency)?;
         let settled = started.settle().await?;
-        self.api.finish(&self.tenant, settled, counting_ends()).await
+        Api::finish(settled, counting_ends()).await
     }
 }
 

@@ -85,6 +85,11 @@ impl Records {
         self.roster.lock().greeting(tenant, user, joined)
     }
 
+    /// Whether a user is online.
+    pub fn is_online(&self, tenant: &Tenant, user: &UserId) -> bool {
+        self.roster.lock().has(tenant, user)
+    }
+
     /// People online after a cursor; see [`Roster::page`].
     pub fn online_page(&self, tenant: &Tenant, after: Pos, limit: usize) -> Vec<(Pos, Arc<str>)> {
         self.roster.lock().page(tenant, after, limit)

@@ -230,6 +230,16 @@ pub fn unread_count(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<
     Ok(inbox_of(read, tenant, user)?.unread)
 }
 
+/// Whether a user has this notification and has not read it.
+///
+/// # Errors
+/// When rows can't be read.
+pub fn is_unread(read: &impl Read, (tenant, user): (&Tenant, &UserId), id: u64) -> Result<bool, RecordsError> {
+    let row: Option<Notification> = get(read, &Key::user_row(Table::Notifications, (tenant, user), id))?;
+    let inbox = inbox_of(read, tenant, user)?;
+    Ok(row.is_some_and(|row| !inbox.has_read(&row)))
+}
+
 fn inbox_of(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Inbox, RecordsError> {
     Ok(get(read, &Key::user(Table::Inboxes, tenant, user))?.unwrap_or_default())
 }

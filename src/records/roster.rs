@@ -82,6 +82,11 @@ impl Roster {
         }
     }
 
+    /// Whether a user is online.
+    pub fn has(&self, tenant: &Tenant, user: &UserId) -> bool {
+        self.tenants.get(tenant).is_some_and(|online| online.since.contains_key(user))
+    }
+
     /// How many users are online, over all tenants.
     pub fn len(&self) -> usize {
         self.tenants.values().map(|online| online.people.len()).sum()

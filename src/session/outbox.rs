@@ -82,6 +82,8 @@ pub struct Outbox {
     phase: Phase,
     /// Whether part of the front chunk has left: then it can't be dropped.
     begun: bool,
+    /// Whether the front chunk is the greeting, which takes no room from what follows it.
+    greets: bool,
     room: Room,
     bytes: u32,
     frames: u32,
@@ -98,6 +100,7 @@ impl Outbox {
             queue: VecDeque::new(),
             phase: Phase::Holding,
             begun: false,
+            greets: false,
             room,
             bytes: 0,
             frames: 0,
@@ -127,8 +130,8 @@ impl Outbox {
         if self.phase == Phase::Open && self.queue.len() == 1 { Pushed::First } else { Pushed::Behind }
     }
 
-    /// The greeting is here: it goes first, then what was held back and isn't in it. It always has room: it is
-    /// bounded by whoever made it.
+    /// The greeting is here: it goes first, then what was held back and isn't in it. It is bounded by whoever made it
+    /// and takes no room: a long list on a slow line must not end the session at the next event.
     pub fn open(&mut self, greeting: Chunk, at: Pos, now: u32) {
         if self.phase != Phase::Holding {
             return;
@@ -138,7 +141,8 @@ impl Outbox {
         let held = std::mem::take(&mut self.queue);
         (self.bytes, self.frames) = (0, 0);
         if !greeting.bytes.is_empty() {
-            self.append(greeting, now);
+            self.greets = true;
+            self.append(Chunk { kind: Kind::Durable(at), ..greeting }, now);
         }
         for waiting in held {
             if !matches!(waiting.chunk.kind, Kind::Durable(pos) if pos <= at) {
@@ -231,7 +235,7 @@ impl Outbox {
             written -= length;
             self.bytes -= size(&first.chunk);
             self.frames -= first.chunk.frames;
-            self.begun = false;
+            (self.begun, self.greets) = (false, false);
             self.queue.pop_front();
         }
         self.release_if_empty();
@@ -253,9 +257,10 @@ impl Outbox {
     }
 
     fn fits(&self, chunk: &Chunk) -> bool {
-        let bytes = u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX);
-        self.frames.saturating_add(chunk.frames) <= self.room.frames
-            && self.bytes.saturating_add(bytes) <= self.room.bytes
+        let greeting = self.queue.front().filter(|_| self.greets).map(|front| &front.chunk);
+        let frames = self.frames - greeting.map_or(0, |greeting| greeting.frames);
+        let bytes = self.bytes - greeting.map_or(0, size);
+        frames.saturating_add(chunk.frames) <= self.room.frames && bytes.saturating_add(size(chunk)) <= self.room.bytes
     }
 
     fn append(&mut self, chunk: Chunk, since: u32) {
@@ -266,7 +271,7 @@ impl Outbox {
 
     fn clear(&mut self) {
         self.queue.clear();
-        (self.bytes, self.frames, self.begun) = (0, 0, false);
+        (self.bytes, self.frames, self.begun, self.greets) = (0, 0, false, false);
         self.release_if_empty();
     }
 

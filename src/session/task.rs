@@ -11,9 +11,10 @@ use super::{
     state::{Conduct, TOO_FAST},
 };
 use crate::{
+    auth::Identity,
     broker::Broker,
     config::{Limits, limits::CLOSE_TIMEOUT},
-    endpoints::{Answer, Client, Endpoints},
+    endpoints::{AdmitError, Answer, Client, Endpoints},
     protocol::{Close, Timestamp},
 };
 use std::{
@@ -60,8 +61,8 @@ pub enum Stream {
 pub struct Guest {
     /// What endpoints need of the session.
     pub client: Client,
-    /// When the credential runs out.
-    pub expires_at: Timestamp,
+    /// Who it is, until it has been greeted.
+    pub identity: Box<Identity>,
     /// Whether the client speaks `carillon.v1` and can resume.
     pub resumes: bool,
 }
@@ -79,14 +80,14 @@ pub fn begin<P: Send + 'static>(
         Stream::Tls(stream) => (Wire::Own, Socket::Tls(stream)),
     };
     let common: Arc<Common> = house.broker.common();
-    let Guest { client, expires_at, resumes } = guest;
+    let Guest { client, identity, resumes } = guest;
     let slow = if resumes { Close::SlowResume } else { Close::Slow };
-    let expires = expiry(&common, expires_at);
+    let expires = expiry(&common, identity.expires_at);
     let reader = Reader::new(socket, house.message_bytes, early);
     let session = Session::new(client, (wire, slow), expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
-    Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run()
+    Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
 }
 
 /// The coarse second at which the wall clock will show `at`.
@@ -139,8 +140,8 @@ impl Drop for Stay {
 }
 
 impl<P: Send + 'static> Task<P> {
-    async fn run(mut self: Box<Self>) {
-        let end = match Box::pin(self.greet()).await {
+    async fn run(mut self: Box<Self>, identity: Box<Identity>) {
+        let end = match Box::pin(self.greet(identity)).await {
             Ok(()) => self.converse().await,
             Err(end) => end,
         };
@@ -156,14 +157,19 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
-    async fn greet(&mut self) -> Result<(), End> {
+    async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
         let Stay { session, house, joined, greeted } = &mut self.stay;
         let client = &session.client;
         let group = client.endpoint.group(&client.tenant, &client.user);
         *joined = true;
         house.broker.join(session, group).await;
         *greeted = true;
-        let greeting = house.endpoints.greet(client).await.map_err(|_| End::Ours(Close::Overload))?;
+        let greeting = house.endpoints.greet(client, &identity).await.map_err(|error| {
+            End::Ours(match error {
+                AdmitError::Refused(_) => Close::Disconnected,
+                AdmitError::Unavailable(_) => Close::Overload,
+            })
+        })?;
         session.open(&greeting.frames, greeting.at);
         Ok(())
     }

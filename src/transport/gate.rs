@@ -81,7 +81,7 @@ impl Gate {
         };
         let response = switching(&accept, admission.subprotocol);
         let resumes = admission.subprotocol == Some(RESUMES);
-        Ok((Admitted { guest: Guest { client, expires_at: identity.expires_at, resumes }, place }, response))
+        Ok((Admitted { guest: Guest { client, identity: Box::new(identity), resumes }, place }, response))
     }
 
     pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {

@@ -116,7 +116,7 @@ pub(in crate::http) async fn batch(request: Request) -> Result<Answer, ApiError>
     let (mut results, until) = (Vec::with_capacity(settled.len()), counting_ends());
     for one in settled {
         let outcome = match one {
-            Ok(settled) => api.finish(tenant, settled, until).await,
+            Ok(settled) => crate::http::Api::finish(settled, until).await,
             Err(error) => Err(error),
         };
         results.push(One::of(outcome));

@@ -51,27 +51,22 @@ impl Api {
     }
 
     /// How a settled task is answered. Recipients are counted until `until`.
-    pub(in crate::http) async fn finish(
-        &self,
-        tenant: &Tenant,
-        settled: Settled,
-        until: Instant,
-    ) -> Result<Answer, ApiError> {
+    pub(in crate::http) async fn finish(settled: Settled, until: Instant) -> Result<Answer, ApiError> {
         // Who is not told how many were reached does not wait for the count.
         let until = if settled.shape.shows_recipients() { until } else { Instant::now() };
         let (done, shape) = settled.done(until).await;
-        let mut answer = self.answer(tenant, shape, &done)?;
+        let mut answer = Self::answer(shape, &done)?;
         answer.is_replay = done.is_replay;
         Ok(answer)
     }
 
-    fn answer(&self, tenant: &Tenant, shape: Shape, done: &Done) -> Result<Answer, ApiError> {
+    fn answer(shape: Shape, done: &Done) -> Result<Answer, ApiError> {
         match shape {
             Shape::Notification(sent) => sent.answer(&done.reply),
             Shape::Notifications => super::notifications::answer_many(&done.reply),
             Shape::Recipients => Ok(done.recipients()),
             Shape::Unread(id) => super::inbox::answer(id, &done.reply),
-            Shape::User(user) => self.user_answer(tenant, &user),
+            Shape::User(user) => Ok(super::users::put_answer(&user, &done.reply)),
             Shape::Closed => Ok(super::users::closed(done.recipients)),
         }
     }

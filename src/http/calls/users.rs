@@ -6,7 +6,7 @@ use crate::{
     config::limits::{NAME_CHARS_MAX, RECIPIENTS_WAIT},
     http::{Api, ApiError, Object, answer::Answer, request::Request},
     protocol::{Close, Tenant, UserId},
-    records::{Op, directory, retention, rows::User},
+    records::{Op, Reply, directory, retention},
 };
 use serde_json::json;
 
@@ -68,22 +68,39 @@ fn check_name(field: &str, name: Option<&str>, least: usize) -> Result<(), ApiEr
 
 impl Api {
     /// 200 with the user's row.
-    pub(super) fn user_answer(&self, tenant: &Tenant, user: &UserId) -> Result<Answer, ApiError> {
+    fn user_answer(&self, tenant: &Tenant, user: &UserId) -> Result<Answer, ApiError> {
         match self.inner.records.read(|rows| directory::of(rows, tenant, user))? {
-            Some(row) => Ok(Answer::ok(&body(user, &row))),
+            Some(row) => {
+                let names = (row.username.as_str(), row.first_name.as_str(), row.last_name.as_str());
+                Ok(Answer::ok(&body(user, names, (row.is_active, row.is_staff))))
+            }
             None => Err(ApiError::not_found(format!("there is no user {user}"))),
         }
     }
 }
 
-fn body(user: &UserId, row: &User) -> serde_json::Value {
+/// 200 with the row as the call wrote it, the first time and again.
+pub(super) fn put_answer(user: &UserId, reply: &Reply) -> Answer {
+    match reply {
+        Reply::User { username, first_name, last_name, is_active, is_staff } => {
+            Answer::ok(&body(user, (username, first_name, last_name), (*is_active, *is_staff)))
+        }
+        _ => Answer::ok(&json!({"user_id": user.wire()})),
+    }
+}
+
+fn body(
+    user: &UserId,
+    (username, first_name, last_name): (&str, &str, &str),
+    (is_active, is_staff): (bool, bool),
+) -> serde_json::Value {
     json!({
         "user_id": user.wire(),
-        "username": row.username,
-        "first_name": row.first_name,
-        "last_name": row.last_name,
-        "is_active": row.is_active,
-        "is_staff": row.is_staff,
+        "username": username,
+        "first_name": first_name,
+        "last_name": last_name,
+        "is_active": is_active,
+        "is_staff": is_staff,
     })
 }
 
@@ -106,6 +123,7 @@ pub(in crate::http) async fn erase_user(request: Request) -> Result<Answer, ApiE
     let user = request.user()?;
     request.no_fields()?;
     let removed = retention::erase_user(&request.api.inner.records, &request.tenant, &user).await?;
+    request.api.inner.desk.forget(&request.tenant, &user);
     Ok(Answer::ok(&json!({"removed": removed})))
 }
 
