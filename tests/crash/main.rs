@@ -55,9 +55,9 @@ async fn what_was_answered_survives_every_kill_and_nothing_is_there_twice() {
         let politely = boot % POLITE_EVERY == 0;
         tokio::task::block_in_place(|| {
             if politely {
-                server.stop()
+                server.stop();
             } else {
-                server.kill()
+                server.kill();
             }
             server.start();
         });
