@@ -85,9 +85,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.block_on(async {
         let stop = stop_signal().map_err(|e| Failure::new(Exit::Internal, format!("signals cannot be heard: {e}")))?;
         let banner = Banner::of(&config);
-        let server = Server::start(config, axum::Router::new()).await.map_err(failure)?;
+        let server = Server::start(config, axum::Router::new()).await.map_err(|error| failure(&error))?;
         banner.print(server.address());
-        server.run_until(stop).await.map_err(failure)
+        server.run_until(stop).await.map_err(|error| failure(&error))
     })
 }
 
@@ -112,8 +112,8 @@ async fn one_of(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-fn failure(error: ServerError) -> Failure {
-    let exit = match &error {
+fn failure(error: &ServerError) -> Failure {
+    let exit = match error {
         ServerError::Listen { .. } => Exit::Unavailable,
         ServerError::Tls(_) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,

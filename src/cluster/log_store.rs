@@ -20,17 +20,23 @@ use tokio::sync::oneshot;
 /// Largest piece that is read for another node, in bytes; openraft asks again for the rest.
 const PIECE_BYTES_MAX: usize = 8 << 20;
 
+/// Entries between two notes of what is committed.
+const COMMITTED_EVERY: u64 = 256;
+
 /// The log as openraft sees it; clones share the log.
 #[derive(Clone, Debug)]
 pub(crate) struct LogStore {
     log: Log,
+    /// The committed index that was noted last.
+    committed: u64,
 }
 
 impl LogStore {
     pub(crate) fn new(log: Log) -> Self {
-        Self { log }
+        Self { log, committed: 0 }
     }
 
+    #[expect(clippy::result_large_err, reason = "openraft's error type")]
     /// Entries from the beginning of the range, up to so many bytes, at least one if there is one.
     fn entries(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
         let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
@@ -53,6 +59,8 @@ async fn on_disk(start: impl FnOnce(Done) -> Result<(), LogError>) -> io::Result
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 impl RaftLogReader<TypeConfig> for LogStore {
+    /// All of them: openraft takes fewer than it asked for as a loss and stops, for example when it applies at
+    /// start-up what the tables lack.
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
@@ -67,10 +75,10 @@ impl RaftLogReader<TypeConfig> for LogStore {
             std::ops::Bound::Excluded(i) => *i,
             std::ops::Bound::Unbounded => u64::MAX,
         };
-        // Whatever is asked here is wanted whole: openraft stops the node over a part.
         self.entries(from..to, usize::MAX)
     }
 
+    /// As many of the first as one message to a follower may carry.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, StorageError> {
         self.entries(start..end, PIECE_BYTES_MAX)
     }
@@ -105,6 +113,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
         let vote = self.log.state().vote;
         vote.map(|bytes| codec::decode(&bytes)).transpose().map_err(|e| StorageIOError::read_vote(&e).into())
+    }
+
+    /// Now and then, and without waiting for the disk: at start-up openraft applies up to the note in small pieces,
+    /// and only what lies behind it at once.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        let Some(id) = committed.filter(|id| id.index >= self.committed + COMMITTED_EVERY) else { return Ok(()) };
+        self.committed = id.index;
+        let bytes = codec::encode(&id).map_err(|e| StorageIOError::write_logs(&e))?;
+        self.log.save_committed(bytes).map_err(|e| StorageIOError::write_logs(&e).into())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
+        let committed = self.log.state().committed;
+        committed.map(|bytes| codec::decode(&bytes)).transpose().map_err(|e| StorageIOError::read_logs(&e).into())
     }
 
     async fn append<I>(&mut self, entries: I, callback: LogFlushed<TypeConfig>) -> Result<(), StorageError>

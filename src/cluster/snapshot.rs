@@ -102,6 +102,7 @@ fn as_openraft(file: SnapshotFile) -> Result<Snapshot<TypeConfig>, carillon_stor
 ///
 /// After a crash the tables may be an older state of themselves, and a snapshot that was made since is ahead of them
 /// until the log is replayed. openraft holds such a snapshot for impossible, and panics.
+#[expect(clippy::result_large_err, reason = "openraft's error type")]
 pub(crate) fn newest(
     snapshots: &Snapshots,
     applied: Option<u64>,

@@ -30,15 +30,14 @@ pub(crate) fn raise<S: Read>(step: &mut Step<'_, '_, S>, alert_type: &str, data:
     Ok(Reply::Alert { id })
 }
 
+/// Alerts with their ids, and the cursor for what follows.
+pub type Page = (Vec<(u64, Alert)>, Option<u64>);
+
 /// The latest alerts, newest first, with ids below `before`; and the cursor for what follows.
 ///
 /// # Errors
 /// When rows can't be read.
-pub fn newest(
-    read: &impl Read,
-    tenant: &Tenant,
-    (limit, before): (usize, Option<u64>),
-) -> Result<(Vec<(u64, Alert)>, Option<u64>), RecordsError> {
+pub fn newest(read: &impl Read, tenant: &Tenant, (limit, before): (usize, Option<u64>)) -> Result<Page, RecordsError> {
     let all = Key::tenant(Table::Alerts, tenant);
     let to = before.map_or_else(|| all.end(), |id| Key::tenant_row(Table::Alerts, tenant, id));
     let mut rows = Vec::new();

@@ -5,7 +5,7 @@ use super::{
     idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
 };
 use crate::protocol::{GroupName, Pos, SessionId, Tenant, Timestamp, UserId};
-use carillon_storage::tables::{Read, Writes};
+use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
 
 /// What one entry came to. The writes are to be committed before anything else happens.
 #[derive(Debug)]
@@ -64,13 +64,30 @@ pub(crate) struct Step<'a, 's, S: Read> {
 }
 
 impl<S: Read> Step<'_, '_, S> {
+    /// Applies a command, wholly or not at all. Whatever a command holds, it never stops the node: an entry that
+    /// did would stop every later start as well.
     fn command(&mut self, command: &Command) -> Result<Reply, RecordsError> {
+        self.txn.begin_command();
+        let effects = self.effects.len();
+        match self.once(command) {
+            Err(RecordsError::TooLarge { row, bytes }) => {
+                self.txn.roll_back();
+                self.effects.truncate(effects);
+                let (bytes, max) = (bytes as u64, VALUE_BYTES_MAX as u64);
+                Ok(Reply::Rejected(Rejection::TooLarge { what: row.into(), bytes, max }))
+            }
+            done => done,
+        }
+    }
+
+    /// With an idempotency key, only the first time.
+    fn once(&mut self, command: &Command) -> Result<Reply, RecordsError> {
         let Some(idempotency) = &command.idempotency else {
             return self.op(&command.op);
         };
         match idempotency::look_up(self, idempotency)? {
             Some(answered) if answered.body != idempotency.body => Ok(Reply::Rejected(Rejection::KeyReused)),
-            Some(answered) => Ok(Reply::Replayed(Box::new(answered.reply))),
+            Some(answered) => Ok(Reply::Replayed(Box::new(answered.reply.unpacked(&command.op)))),
             None => {
                 let reply = self.op(&command.op)?;
                 // What was refused did nothing: the same key may try again.

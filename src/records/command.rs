@@ -266,6 +266,49 @@ pub enum Reply {
     Rejected(Rejection),
     /// The batch was applied before.
     Repeated,
+    /// [`Reply::Created`] as it is kept for retries: the users stand in the retried command, ids follow each other.
+    CreatedFrom {
+        /// The id of the first.
+        first: u64,
+        /// Their `created_at`.
+        created_at: Timestamp,
+    },
+    /// A user's row as it was written.
+    User {
+        /// Login name.
+        username: String,
+        /// First name.
+        first_name: String,
+        /// Last name.
+        last_name: String,
+        /// May sign in.
+        is_active: bool,
+        /// May open admin endpoints.
+        is_staff: bool,
+    },
+}
+
+impl Reply {
+    /// As it is kept for retries: small, however many users the command had.
+    pub(crate) fn packed(&self) -> Self {
+        match self {
+            Self::Created { notifications, created_at } => {
+                let first = notifications.first().map_or(0, |(_, id)| *id);
+                Self::CreatedFrom { first, created_at: *created_at }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The first answer again, for a retry of the command that it answered.
+    pub(crate) fn unpacked(self, op: &Op) -> Self {
+        match (self, op) {
+            (Self::CreatedFrom { first, created_at }, Op::SendNotification { users, .. }) => {
+                Self::Created { notifications: users.iter().cloned().zip(first..).collect(), created_at }
+            }
+            (other, _) => other,
+        }
+    }
 }
 
 /// Why the state machine refused a command.

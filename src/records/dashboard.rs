@@ -23,7 +23,7 @@ pub(crate) fn check_size(what: &str, merged: &str) -> Result<(), Rejection> {
 pub(crate) fn update<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, data: &str) -> Result<Reply, RecordsError> {
     let key = step.user_key(Table::Dashboards, user);
     let old = get::<Dashboard>(step.txn, &key)?;
-    let merged = json::merge(old.as_ref().map_or("", |row| &row.data), data);
+    let merged = json::merge(&old.map_or_else(String::new, |row| json::without(&row.data, "last_updated")), data);
     if let Err(rejection) = check_size("dashboard", &merged) {
         return Ok(Reply::Rejected(rejection));
     }

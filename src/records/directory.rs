@@ -7,7 +7,7 @@ use super::{
     apply::Step,
     keys::{Key, Table},
     presence,
-    rows::{TenantFigures, User},
+    rows::{LockedOut, TenantFigures, User},
     txn::get,
 };
 use crate::protocol::{Tenant, Timestamp, UserId};
@@ -23,6 +23,7 @@ impl Default for User {
             is_staff: false,
             stated_at: None,
             revoked_before: None,
+            token_issued_at: None,
         }
     }
 }
@@ -44,8 +45,15 @@ pub(crate) fn put<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     row.is_active = is_active.unwrap_or(row.is_active);
     row.is_staff = is_staff.unwrap_or(row.is_staff);
     row.stated_at = Some(step.at);
+    let reply = Reply::User {
+        username: row.username.clone(),
+        first_name: row.first_name.clone(),
+        last_name: row.last_name.clone(),
+        is_active: row.is_active,
+        is_staff: row.is_staff,
+    };
     write(step, user, (old, row))?;
-    Ok(Reply::Done)
+    Ok(reply)
 }
 
 pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply, RecordsError> {
@@ -54,7 +62,10 @@ pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     };
     let old = of(step.txn, step.tenant, user)?;
     let claims = Claims { username, first_name, last_name, is_staff: *is_staff, issued_at: *issued_at };
-    if let Some(row) = claims.news_for(old.as_ref()) {
+    if let Some(mut row) = claims.news_for(old.as_ref()) {
+        if old.is_none() {
+            row.revoked_before = locked_out(step.txn, step.tenant, user)?;
+        }
         write(step, user, (old, row))?;
     }
     Ok(Reply::Done)
@@ -80,6 +91,8 @@ fn write<S: Read>(
     count(&mut figures, old.as_ref(), Some(&row));
     step.txn.put(figures_key, &figures)?;
     step.txn.put(step.user_key(Table::Users, user), &row)?;
+    // The row says it from now on.
+    step.txn.remove(step.user_key(Table::LockedOut, user));
     let was = old.unwrap_or_default();
     if was.is_active && !row.is_active {
         step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
@@ -123,14 +136,19 @@ impl Claims<'_> {
         let Some(row) = row else {
             return Some(self.over(&User::default()));
         };
-        if row.stated_at.is_some_and(|stated| self.issued_at.is_none_or(|issued| issued <= stated)) {
+        let is_older_than = |at: Timestamp| self.issued_at.is_none_or(|issued| issued < at);
+        let is_overruled = row.stated_at.is_some_and(|stated| is_older_than(stated) || self.issued_at == Some(stated));
+        if is_overruled || row.token_issued_at.is_some_and(is_older_than) {
             return None;
         }
-        Some(self.over(row)).filter(|news| news != row)
+        let news = self.over(row);
+        // A newer token that says the same is no reason to write.
+        let same = User { token_issued_at: row.token_issued_at, ..news.clone() } == *row;
+        (!same).then_some(news)
     }
 
     fn over(&self, row: &User) -> User {
-        let mut news = User { is_staff: self.is_staff, ..row.clone() };
+        let mut news = User { is_staff: self.is_staff, token_issued_at: self.issued_at, ..row.clone() };
         if !self.username.is_empty() {
             news.username = self.username.into();
             news.first_name = self.first_name.into();
@@ -138,6 +156,15 @@ impl Claims<'_> {
         }
         news
     }
+}
+
+/// Before when tokens of an erased user who was locked out were issued that stay refused.
+///
+/// # Errors
+/// When rows can't be read.
+pub fn locked_out(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option<Timestamp>, RecordsError> {
+    let row: Option<LockedOut> = get(read, &Key::user(Table::LockedOut, tenant, user))?;
+    Ok(row.map(|row| row.revoked_before))
 }
 
 /// A user's row.

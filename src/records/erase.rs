@@ -8,7 +8,7 @@ use super::{
     directory,
     keys::{Key, Table, tenant_and_user},
     presence,
-    rows::{Erasure, Presence, Subscription, TenantFigures},
+    rows::{Erasure, LockedOut, Presence, Subscription, TenantFigures},
     txn::{self, get},
 };
 use crate::protocol::{Tenant, UserId};
@@ -65,6 +65,10 @@ fn forget_person<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<u
         directory::count(&mut figures, Some(&row), None);
         step.txn.put(figures_key, &figures)?;
         step.txn.remove(step.user_key(Table::Users, user));
+        // Who was locked out does not get in again by being erased.
+        if !row.is_active || row.revoked_before.is_some() {
+            step.txn.put(step.user_key(Table::LockedOut, user), &LockedOut { revoked_before: step.at })?;
+        }
         removed += 1;
     }
     let dashboard = step.user_key(Table::Dashboards, user);

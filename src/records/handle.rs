@@ -24,7 +24,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Puts the parts together; [`Self::begin_boot`] says when changes can be proposed.
+    /// Puts the parts together; changes can be proposed once the node has begun its boot.
     pub fn new(tables: Tables, roster: Arc<Mutex<Roster>>, proposer: Proposer, node: NodeId) -> Self {
         Self { tables, roster, proposer, node, epoch: Arc::default() }
     }

@@ -45,7 +45,7 @@ pub(crate) fn remember<S: Read>(
     }
     let order = AnsweredOrder { key: key.as_bytes().to_vec(), at: step.at };
     step.txn.put(order_key(step, step.pos.0), &order)?;
-    step.txn.put(key, &Answered { body: idempotency.body, reply: reply.clone(), pos: step.pos })?;
+    step.txn.put(key, &Answered { body: idempotency.body, reply: reply.packed(), pos: step.pos })?;
     count.0 += 1;
     forget_expired(step, &mut count)?;
     step.txn.put(count_key, &count)?;

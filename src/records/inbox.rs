@@ -287,17 +287,16 @@ pub fn oldest(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option
     first.transpose()
 }
 
+/// Inboxes with their users, and the cursor to go on from.
+pub type Inboxes = (Vec<(Tenant, UserId, Inbox)>, Option<Vec<u8>>);
+
 /// Users of any tenant whose inbox may hold something to expire: more than `keep`, or anything at all.
 ///
 /// Goes through at most `limit` inboxes after `after`; the cursor to go on from is in the answer.
 ///
 /// # Errors
 /// When rows can't be read.
-pub fn inboxes(
-    read: &impl Read,
-    after: Option<&[u8]>,
-    limit: usize,
-) -> Result<(Vec<(Tenant, UserId, Inbox)>, Option<Vec<u8>>), RecordsError> {
+pub fn inboxes(read: &impl Read, after: Option<&[u8]>, limit: usize) -> Result<Inboxes, RecordsError> {
     let all = Key::table(Table::Inboxes);
     let from = after.map_or_else(|| all.as_bytes().to_vec(), |key| [key, &[0]].concat());
     let mut found = Vec::new();

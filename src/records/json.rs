@@ -18,6 +18,13 @@ pub(crate) fn merge(base: &str, update: &str) -> String {
     crate::protocol::frames::text(&merged)
 }
 
+/// `object` without the top-level key `name`.
+pub(crate) fn without(object: &str, name: &str) -> String {
+    let mut fields = fields(object);
+    fields.remove(name);
+    crate::protocol::frames::text(&fields)
+}
+
 /// A field's text if it is a string.
 pub(crate) fn string(fields: &Fields, name: &str) -> Option<String> {
     serde_json::from_str(fields.get(name)?.get()).ok()

@@ -25,6 +25,7 @@ pub(crate) enum Table {
     IdempotencyOrder = 14,
     Nodes = 15,
     Erasures = 16,
+    LockedOut = 17,
 }
 
 /// A row's key.

@@ -23,6 +23,9 @@ pub mod rows;
 pub mod subscriptions;
 mod txn;
 
+#[cfg(test)]
+mod apply_tests;
+
 pub use apply::apply_batch;
 pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
 pub use effect::{Effect, EffectKind};
@@ -36,6 +39,14 @@ pub enum RecordsError {
     /// The tables failed.
     #[error(transparent)]
     Tables(#[from] carillon_storage::tables::TableError),
+    /// A command would write a row that no table takes. The command is refused; nobody sees this.
+    #[error("a {row} row would have {bytes} bytes")]
+    TooLarge {
+        /// Which kind of row.
+        row: &'static str,
+        /// How large it would be.
+        bytes: usize,
+    },
     /// A row does not decode: damage, or a row written by a newer version.
     #[error("a stored {row} row cannot be read: {source}")]
     Row {

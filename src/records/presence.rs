@@ -91,6 +91,10 @@ pub(crate) fn note_activity<S: Read>(
     users: &[(UserId, Timestamp)],
 ) -> Result<Reply, RecordsError> {
     for (user, at) in users {
+        // Whoever was erased meanwhile stays erased.
+        if directory::of(step.txn, step.tenant, user)?.is_none() {
+            continue;
+        }
         let key = step.user_key(Table::Presence, user);
         let mut row: Presence = step.txn.get_or_default(&key)?;
         row.last_activity = row.last_activity.max(Some(*at));

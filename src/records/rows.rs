@@ -90,8 +90,18 @@ pub struct User {
     pub stated_at: Option<Timestamp>,
     /// Tokens issued before are refused.
     pub revoked_before: Option<Timestamp>,
+    /// The newest token seen: what older ones say is no news.
+    pub token_issued_at: Option<Timestamp>,
 }
 row!(User, "user");
+
+/// What is left of an erased user who was locked out: that tokens from before stay refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedOut {
+    /// Tokens issued before are refused.
+    pub revoked_before: Timestamp,
+}
+row!(LockedOut, "lock-out");
 
 /// A user's dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::protocol::{GroupName, JSON_INTEGER_MAX, Tenant, UserId, frames};
 use carillon_storage::tables::{Direction, Read};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use std::ops::ControlFlow;
 
 /// Subscription rows that a user may have.
@@ -141,15 +141,14 @@ fn rows_of(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Rows, Rec
     rows.into_iter().map(|(n, row)| Ok((n, row?))).collect()
 }
 
-/// The fields of `text` by these names, `null` where there is none.
-fn select(text: &str, names: &[&'static str], with: &[(&'static str, &RawValue)]) -> serde_json::Value {
-    let fields = json::fields(text);
-    let mut out = serde_json::Map::new();
-    for name in names {
-        let raw = with.iter().find(|(n, _)| n == name).map_or_else(|| json::raw(&fields, name), |(_, raw)| *raw);
-        out.insert((*name).into(), serde_json::from_str(raw.get()).unwrap_or_default());
-    }
-    out.into()
+/// The fields of `object` by these names, as they came; `null` where there is none, and what is given in their place.
+fn select(object: &str, names: &[&str], (given, instead): (&str, &str)) -> String {
+    let fields = json::fields(object);
+    let text = |name: &&str| {
+        let value = if *name == given { instead } else { json::raw(&fields, name).get() };
+        format!("\"{name}\":{value}")
+    };
+    format!("{{{}}}", names.iter().map(text).collect::<Vec<_>>().join(","))
 }
 
 /// The `subscription_status` that answers a request.
@@ -161,12 +160,12 @@ pub fn status_frame(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<
     let mut active = Vec::new();
     for (_, row) in rows_of(read, tenant, user)? {
         if row.status == "active" {
-            let id = RawValue::from_string(row.id.clone()).unwrap_or_else(|_| RawValue::NULL.to_owned());
-            active.push(select(&row.data, &FIELDS, &[("id", &id)]));
+            active.push(select(&row.data, &FIELDS, ("id", &row.id)));
         }
     }
-    let count = active.len();
-    Ok(frames::with_data("subscription_status", json!({"active_subscriptions": active, "total_active_count": count})))
+    let (count, active) = (active.len(), active.join(","));
+    let data = format!(r#"{{"active_subscriptions":[{active}],"total_active_count":{count}}}"#);
+    Ok(frames::with_raw_data("subscription_status", &data))
 }
 
 /// The `subscription_history` that answers a request: newest first.
@@ -176,15 +175,9 @@ pub fn status_frame(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<
 pub fn history_frame(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<String, RecordsError> {
     const FIELDS: [&str; 6] = ["id", "plan_name", "status", "created_at", "amount", "currency"];
     let events = kept(read, (Table::SubscriptionHistory, tenant, user), HISTORY_SHOWN)?;
-    let shown: Vec<_> = events
-        .iter()
-        .map(|event| {
-            let at = serde_json::value::to_raw_value(&event.created_at.to_string());
-            let at = at.unwrap_or_else(|_| RawValue::NULL.to_owned());
-            select(&event.data, &FIELDS, &[("created_at", &at)])
-        })
-        .collect();
-    Ok(frames::with_data("subscription_history", shown))
+    let show = |event: &KeptEvent| select(&event.data, &FIELDS, ("created_at", &format!("\"{}\"", event.created_at)));
+    let shown: Vec<_> = events.iter().map(show).collect();
+    Ok(frames::with_raw_data("subscription_history", &format!("[{}]", shown.join(","))))
 }
 
 /// The `subscription_stats` that answers an admin's request.

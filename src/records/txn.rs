@@ -3,7 +3,7 @@
 use super::{RecordsError, keys::Key};
 use carillon_storage::{
     codec,
-    tables::{Direction, Read, TableError, Writes},
+    tables::{Direction, Read, TableError, VALUE_BYTES_MAX, Writes},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::ControlFlow;
@@ -31,12 +31,14 @@ pub(crate) fn get<R: Row>(read: &impl Read, key: &Key) -> Result<Option<R>, Reco
 pub(crate) struct Txn<'a, S: Read> {
     stored: &'a S,
     writes: Writes,
+    /// What this command's keys were in `writes` before it wrote them, in the order of its writes.
+    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
 }
 
 impl<'a, S: Read> Txn<'a, S> {
     /// Nothing written yet.
     pub(crate) fn new(stored: &'a S) -> Self {
-        Self { stored, writes: Writes::new() }
+        Self { stored, writes: Writes::new(), undo: Vec::new() }
     }
 
     /// The row, or what a user without one has.
@@ -47,13 +49,37 @@ impl<'a, S: Read> Txn<'a, S> {
     /// Writes a row.
     pub(crate) fn put<R: Row>(&mut self, key: Key, row: &R) -> Result<(), RecordsError> {
         let bytes = codec::encode(ROW_VERSION, row).map_err(|source| RecordsError::Row { row: R::NAME, source })?;
-        self.writes.insert(key.into_bytes(), Some(bytes));
+        if bytes.len() > VALUE_BYTES_MAX {
+            return Err(RecordsError::TooLarge { row: R::NAME, bytes: bytes.len() });
+        }
+        self.write(key, Some(bytes));
         Ok(())
     }
 
     /// Removes a row.
     pub(crate) fn remove(&mut self, key: Key) {
-        self.writes.insert(key.into_bytes(), None);
+        self.write(key, None);
+    }
+
+    fn write(&mut self, key: Key, value: Option<Vec<u8>>) {
+        let key = key.into_bytes();
+        let before = self.writes.insert(key.clone(), value);
+        self.undo.push((key, before));
+    }
+
+    /// From here on [`Self::roll_back`] takes back.
+    pub(crate) fn begin_command(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back all that was written since [`Self::begin_command`].
+    pub(crate) fn roll_back(&mut self) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(value) => self.writes.insert(key, value),
+                None => self.writes.remove(&key),
+            };
+        }
     }
 
     /// Everything written.
@@ -89,11 +115,15 @@ impl<S: Read> Read for Txn<'_, S> {
     }
 }
 
+/// A written row, or that it was removed.
+type Written<'w> = (&'w Vec<u8>, &'w Option<Vec<u8>>);
+
+#[expect(clippy::type_complexity, reason = "the shape of `Read::scan`")]
 fn merge<'w>(
     stored: &impl Read,
     (from, to): (&[u8], &[u8]),
     dir: Direction,
-    written: &mut std::iter::Peekable<impl Iterator<Item = (&'w Vec<u8>, &'w Option<Vec<u8>>)>>,
+    written: &mut std::iter::Peekable<impl Iterator<Item = Written<'w>>>,
     visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
 ) -> Result<(), TableError> {
     let forward = matches!(dir, Direction::Forward);
@@ -154,7 +184,7 @@ mod tests {
                 }).expect("memory");
                 seen
             };
-            let through = collect(&Txn { stored: &tables, writes: writes.clone() });
+            let through = collect(&Txn { stored: &tables, writes: writes.clone(), undo: Vec::new() });
             let mut after = tables.clone();
             after.commit(&writes, b"2").expect("memory");
             prop_assert_eq!(through, collect(&after));

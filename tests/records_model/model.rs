@@ -51,9 +51,13 @@ struct Subscription {
 #[derive(Clone, Default)]
 struct Person {
     name: String,
+    /// First and last name; only tokens give any.
+    names: (&'static str, &'static str),
     inactive: bool,
     staff: bool,
     stated: Option<Timestamp>,
+    /// When the token was issued that said so.
+    token: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -61,6 +65,21 @@ struct Here {
     boots: Vec<(u64, u64)>,
     seen: Option<Timestamp>,
     activity: Option<Timestamp>,
+}
+
+/// An answer as it is given again: ids are kept, and the users are those of the retry. (These histories also retry
+/// with another command under the same hash, which no caller can.)
+fn again(reply: &Reply, op: &Op) -> Reply {
+    match (reply, op) {
+        (Reply::Created { notifications, created_at }, op) => {
+            let first = notifications.first().map_or(0, |(_, id)| *id);
+            let Op::SendNotification { users, .. } = op else {
+                return Reply::CreatedFrom { first, created_at: *created_at };
+            };
+            Reply::Created { notifications: users.iter().cloned().zip(first..).collect(), created_at: *created_at }
+        }
+        (other, _) => other.clone(),
+    }
 }
 
 impl Model {
@@ -90,7 +109,7 @@ impl Model {
         let Some(idempotency) = &command.idempotency else { return self.op(command) };
         match of.answered.get(&idempotency.key).filter(|(_, _, at)| *at >= day_ago) {
             Some((body, ..)) if *body != idempotency.body => Reply::Rejected(Rejection::KeyReused),
-            Some((_, reply, _)) => Reply::Replayed(Box::new(reply.clone())),
+            Some((_, reply, _)) => Reply::Replayed(Box::new(again(reply, &command.op))),
             None => {
                 let reply = self.op(command);
                 if !matches!(reply, Reply::Rejected(_)) {
@@ -131,12 +150,23 @@ impl Model {
                 person.inactive = !is_active.unwrap_or(!person.inactive);
                 person.staff = is_staff.unwrap_or(person.staff);
                 person.stated = Some(at);
-                Reply::Done
+                Reply::User {
+                    username: person.name.clone(),
+                    first_name: person.names.0.into(),
+                    last_name: person.names.1.into(),
+                    is_active: !person.inactive,
+                    is_staff: person.staff,
+                }
             }
             Op::SeeUser { user, username, is_staff, issued_at, .. } => {
+                let is_new = !of.people.contains_key(user);
                 let person = of.people.entry(user.clone()).or_default();
-                if person.stated.is_none_or(|stated| issued_at.is_some_and(|issued| issued > stated)) {
-                    (person.name, person.staff) = (username.clone(), *is_staff);
+                let after_backend = person.stated.is_none_or(|at| issued_at.is_some_and(|issued| issued > at));
+                let after_token = person.token.is_none_or(|at| issued_at.is_some_and(|issued| issued >= at));
+                let is_news = (&person.name, person.names, person.staff) != (username, ("f", "l"), *is_staff);
+                if is_new || (after_backend && after_token && is_news) {
+                    (person.name, person.names) = (username.clone(), ("f", "l"));
+                    (person.staff, person.token) = (*is_staff, *issued_at);
                 }
                 Reply::Done
             }
@@ -168,7 +198,7 @@ impl Model {
                 Reply::Done
             }
             Op::NoteActivity { users } => {
-                for (user, at) in users {
+                for (user, at) in users.iter().filter(|(user, _)| of.people.contains_key(user)) {
                     let here = of.presence.entry(user.clone()).or_default();
                     here.activity = here.activity.max(Some(*at));
                 }

@@ -23,7 +23,7 @@ pub struct Options {
 
 impl Options {
     /// A setting from the environment, e.g. `("PRESENCE__GRACE_SECONDS", 1)`.
-    pub fn set(mut self, name: &str, value: u64) -> Self {
+    pub fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.env.push((format!("CARILLON_{name}"), value.to_string()));
         self
     }
@@ -84,7 +84,7 @@ impl Server {
     }
 
     /// Changes a setting for later starts.
-    pub fn set(&mut self, name: &str, value: u64) {
+    pub fn set(&mut self, name: &str, value: impl std::fmt::Display) {
         self.options = self.options.clone().set(name, value);
     }
 

@@ -1,0 +1,151 @@
+//! What went wrong once, or would be worst: each case a command or two against tables in memory.
+
+use super::{
+    Batch, Command, EffectKind, Idempotency, Op, Rejection, Reply, apply_batch, dashboard, directory, presence,
+};
+use crate::{
+    protocol::{Tenant, Timestamp, UserId},
+    records::subscriptions,
+};
+use carillon_storage::tables::MemoryTables;
+
+/// Tables, and the log so far.
+#[derive(Default)]
+struct Log {
+    tables: MemoryTables,
+    index: u64,
+}
+
+impl Log {
+    fn apply_with(&mut self, op: Op, idempotency: Option<Idempotency>) -> (Reply, Vec<EffectKind>) {
+        self.index += 1;
+        let at = Timestamp::from_seconds(i64::try_from(self.index).expect("small"));
+        let command = Command { tenant: Tenant::default(), at, idempotency, op };
+        let batch = Batch { node: 1, epoch: 1, sequence: self.index, commands: vec![command] };
+        let applied = apply_batch(&self.tables, self.index, &batch).expect("a node that goes on");
+        self.tables.commit(&applied.writes, b"").expect("rows that tables take");
+        (applied.replies[0].clone(), applied.effects.into_iter().map(|effect| effect.kind).collect())
+    }
+
+    fn apply(&mut self, op: Op) -> Reply {
+        self.apply_with(op, None).0
+    }
+}
+
+fn user(id: &str) -> UserId {
+    UserId::new(id).expect("an id")
+}
+
+fn subscription(data: &str) -> Op {
+    Op::UpdateSubscription { user: user("1"), data: data.into() }
+}
+
+fn see(issued_at: Option<i64>, is_staff: bool) -> Op {
+    let (username, issued_at) = ("a".into(), issued_at.map(Timestamp::from_seconds));
+    Op::SeeUser { user: user("1"), username, first_name: String::new(), last_name: String::new(), is_staff, issued_at }
+}
+
+fn put(is_active: bool) -> Op {
+    let (username, is_active) = (Some("a".into()), Some(is_active));
+    Op::PutUser { user: user("1"), username, first_name: None, last_name: None, is_active, is_staff: None }
+}
+
+#[test]
+fn a_row_that_no_table_takes_is_refused_whole_and_the_node_goes_on() {
+    let mut log = Log::default();
+    // The plan's name stands in the row twice: as a field, and in its data.
+    let data = format!(r#"{{"plan_name":"{}","status":"active"}}"#, "x".repeat(40_000));
+    let before = log.tables.clone();
+    let (reply, effects) = log.apply_with(subscription(&data), None);
+    assert!(matches!(reply, Reply::Rejected(Rejection::TooLarge { .. })), "{reply:?}");
+    assert_eq!(effects, []);
+    let figures = |tables: &MemoryTables| dashboard::figures(tables, &Tenant::default()).expect("rows");
+    assert_eq!(figures(&log.tables), figures(&before), "what was written before the row is taken back");
+    assert_eq!(
+        log.apply(subscription(r#"{"plan_name":"p","status":"active"}"#)),
+        Reply::Subscription { id: "1".into() }
+    );
+}
+
+#[test]
+fn a_retry_to_a_thousand_users_with_long_names_gets_all_their_ids_again() {
+    let mut log = Log::default();
+    let users: Vec<_> = (0..1_000).map(|n| user(&format!("{n:0>64}"))).collect();
+    let op = Op::SendNotification {
+        users: users.clone(),
+        title: "t".into(),
+        message: "m".into(),
+        level: "info".into(),
+        data: "{}".into(),
+    };
+    let key = Some(Idempotency { key: [1; 32], body: [2; 32] });
+    let (first, _) = log.apply_with(op.clone(), key.clone());
+    let Reply::Created { notifications, .. } = &first else { panic!("{first:?}") };
+    assert_eq!(notifications.last(), Some(&(users[999].clone(), 1_000)));
+    let (again, effects) = log.apply_with(op, key);
+    assert_eq!((again, effects), (Reply::Replayed(Box::new(first)), vec![]));
+}
+
+#[test]
+fn an_older_token_does_not_undo_a_newer_one() {
+    let mut log = Log::default();
+    let staff =
+        |log: &Log| directory::of(&log.tables, &Tenant::default(), &user("1")).expect("rows").expect("a row").is_staff;
+    log.apply(see(Some(100), true));
+    assert_eq!(log.apply_with(see(Some(50), false), None).1, []);
+    assert!(staff(&log));
+    log.apply(see(Some(150), false));
+    assert!(!staff(&log));
+}
+
+#[test]
+fn who_was_locked_out_stays_so_when_erased_and_who_was_not_does_not() {
+    for (lock, locked) in
+        [(vec![put(false)], true), (vec![Op::RevokeTokens { user: user("1") }], true), (vec![], false)]
+    {
+        let mut log = Log::default();
+        log.apply(see(Some(1), false));
+        lock.into_iter().for_each(|op| drop(log.apply(op)));
+        log.apply(Op::EraseUser { user: user("1") });
+        let left = directory::locked_out(&log.tables, &Tenant::default(), &user("1")).expect("rows");
+        assert_eq!(left.is_some(), locked);
+        log.apply(see(Some(1_000), false));
+        let row = directory::of(&log.tables, &Tenant::default(), &user("1")).expect("rows").expect("a row");
+        assert_eq!(row.revoked_before, left, "the new row refuses the old tokens");
+        log.apply(put(true));
+        assert_eq!(directory::locked_out(&log.tables, &Tenant::default(), &user("1")).expect("rows"), None);
+    }
+}
+
+#[test]
+fn activity_does_not_bring_an_erased_user_back() {
+    let mut log = Log::default();
+    log.apply(see(None, false));
+    log.apply(Op::EraseUser { user: user("1") });
+    log.apply(Op::NoteActivity { users: vec![(user("1"), Timestamp(1))] });
+    assert_eq!(presence::of(&log.tables, &Tenant::default(), &user("1")).expect("rows"), None);
+}
+
+#[test]
+fn last_updated_is_the_commit_time_unless_the_update_gives_one() {
+    let mut log = Log::default();
+    let frame = |log: &mut Log, data: &str| {
+        log.apply(Op::UpdateDashboard { user: user("1"), data: data.into() });
+        dashboard::frame(&log.tables, &Tenant::default(), &user("1")).expect("rows")
+    };
+    assert!(frame(&mut log, r#"{"a":1,"last_updated":"2020"}"#).contains(r#""last_updated":"2020""#));
+    let later = frame(&mut log, r#"{"b":2}"#);
+    assert!(later.contains(r#""last_updated":"1970-01-01T00:00:02.000000+00:00""#), "{later}");
+    assert!(later.contains(r#""a":1"#), "{later}");
+}
+
+#[test]
+fn amounts_keep_every_digit() {
+    let mut log = Log::default();
+    log.apply(subscription(r#"{"plan_name":"p","status":"active","amount":12345678901234567890.10}"#));
+    for frame in [subscriptions::status_frame, subscriptions::history_frame] {
+        let text = frame(&log.tables, &Tenant::default(), &user("1")).expect("rows");
+        assert!(text.contains(r#""amount":12345678901234567890.10"#), "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
+    }
+}
