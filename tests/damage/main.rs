@@ -126,6 +126,13 @@ async fn when_the_log_was_cut_a_snapshot_stands_in_for_it_and_the_older_one_for_
         fs::remove_dir_all(dir.join("snapshots")).expect("removed");
     });
     assert!(matches!(outcome.await, Outcome::Refused(_)));
+    let segments = names(&template.path().join("log"), ".seg");
+    let outcome = after(&template, "losing the tables and all but the first segment", |dir| {
+        lose_tables(dir);
+        segments[1..].iter().for_each(|name| fs::remove_file(dir.join("log").join(name)).expect("removed"));
+    });
+    let outcome = outcome.await;
+    assert!(matches!(&outcome, Outcome::Refused(said) if said.contains("log")), "{segments:?}: {outcome:?}");
     // Whole tables need no snapshot, damaged or not.
     let all_hurt = |dir: &Path| snapshots.iter().for_each(|name| hurt(dir, name));
     assert_eq!(after(&template, "damaging all snapshots", all_hurt).await, Outcome::Complete);

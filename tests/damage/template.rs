@@ -1,6 +1,6 @@
 //! Filling a directory, copying it, damaging the copy.
 
-use crate::support::{Api, Options, Server, User, inbox};
+use crate::support::{Api, Options, Server, User, inbox, until};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 use tempfile::TempDir;
@@ -83,18 +83,20 @@ impl Template {
     }
 }
 
-/// Fills until there are so many snapshots and, with two, the log has been cut; and a little more.
+/// Fills the log for a snapshot at a time, until there are so many and, with two, the log has been cut; and a little
+/// more.
 async fn fill_until_snapshots(server: &Server, count: usize) {
     let api = server.api();
     let log = server.data_dir().join("log");
     let first = names(&log, ".seg");
-    for round in 0u64.. {
-        fill(&api, round * 60..round * 60 + 60).await;
-        let is_cut = count < 2 || !names(&log, ".seg").contains(&first[0]);
-        if is_cut && names(&server.data_dir().join("snapshots"), ".snap").len() >= count {
-            break;
-        }
-        assert!(round < 500, "the log is never cut");
+    for nth in 1..=count as u64 {
+        // More than the bound; and than the snapshot before, which is as large as what was filled in till then.
+        fill(&api, nth * 1_000..nth * 1_000 + 360).await;
+        let made = || names(&server.data_dir().join("snapshots"), ".snap").len() as u64 >= nth;
+        until("a snapshot", || async { made().then_some(()) }).await;
+    }
+    if count >= 2 {
+        until("a cut log", || async { (!names(&log, ".seg").contains(&first[0])).then_some(()) }).await;
     }
     // After the last snapshot: only in the log.
     fill(&api, 1_000_000..1_000_003).await;
