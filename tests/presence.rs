@@ -59,7 +59,7 @@ async fn who_is_erased_and_comes_back_is_announced_again_and_nothing_of_before_i
     let mut bob = server.greeted("/ws/presence/", BOB).await;
     alice.expect(online(BOB)).await;
     let mut dashboard = server.greeted("/ws/dashboard/", BOB).await;
-    dashboard.send(json!({"type": "heartbeat"})).await;
+    dashboard.send(&json!({"type": "heartbeat"})).await;
     dashboard.expect(json!({"type": "heartbeat_response", "timestamp": null})).await;
     api.delete("/users/2").await.ok();
     // Erased, bob has no name any more.

@@ -16,7 +16,15 @@ fn a_good_token_is_let_in_by_every_way() {
         (head(request().header("authorization", format!("bEaReR {}", good())).header("origin", origin)), None),
         (
             head(request().header("cookie", format!("a=b; carillon_token={}; c=d", good())).header("origin", origin)),
-            head(request().header("cookie", format!("name=José; carillon_token={}", good()).as_bytes()).header("origin", origin)),
+            None,
+        ),
+        (
+            // Browsers send all cookies in one header, whatever other parts of the site have put there.
+            head(
+                request()
+                    .header("cookie", format!("name=José; carillon_token={}", good()).as_bytes())
+                    .header("origin", origin),
+            ),
             None,
         ),
         (head(request().uri(format!("/ws/dashboard/?a=b&token={}", good())).header("origin", origin)), None),
