@@ -7,7 +7,7 @@
 use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::Seats, tally::Count};
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
-    protocol::{Close, Group, SessionId, Tenant, UserId, websocket},
+    protocol::{Close, Group, SessionId, Tenant, UserId},
     session::{
         Common, Flushed, Session,
         outbox::{Pushed, Room},
@@ -235,7 +235,7 @@ impl Shard {
             session.close(Close::TokenExpired);
         }
         for session in self.seats.sweep(now) {
-            if session.control(websocket::PING_FRAME) == Pushed::First {
+            if session.ping() == Pushed::First {
                 self.dirty.push_back(session);
             }
         }

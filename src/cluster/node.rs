@@ -22,7 +22,7 @@ use crate::{
 use carillon_storage::{
     LogOptions, LogStats,
     log::Log,
-    snapshot::Snapshots,
+    snapshot::{SnapshotFile, Snapshots},
     space,
     tables::{self, Tables},
 };
@@ -272,7 +272,8 @@ impl Node {
 
     /// Whether openraft has stopped because of an error.
     pub fn has_failed(&self) -> bool {
-        self.raft.metrics().borrow().running_state.is_err() || self.log.poisoned().is_some()
+        let stopped = matches!(&self.raft.metrics().borrow().running_state, Err(fatal) if *fatal != Fatal::Stopped);
+        stopped || self.log.poisoned().is_some()
     }
 
     /// Flushes the tables now and then, and cuts the log: a snapshot once the log is larger than the bound and the
@@ -295,11 +296,27 @@ impl Node {
                 not_before = Instant::now() + SNAPSHOT_PAUSE;
                 self.snapshot(settings.reserve_bytes).await;
             }
-            if let Some(upto) = self.purgeable()
-                && let Err(error) = self.raft.trigger().purge_log(upto).await
-            {
-                tracing::error!(%error, "the log cannot be cut");
+            self.cut_log().await;
+        }
+    }
+
+    /// Drops the entries that the older of two snapshots makes needless, once every byte of it has been read back.
+    async fn cut_log(&self) {
+        let Some((older, upto)) = self.purgeable() else { return };
+        let checked = older.clone();
+        match tokio::task::spawn_blocking(move || checked.verify()).await {
+            Ok(Ok(())) => {
+                if let Err(error) = self.raft.trigger().purge_log(upto).await {
+                    tracing::error!(%error, "the log cannot be cut");
+                }
             }
+            Ok(Err(error)) => {
+                tracing::error!(%error, path = %older.path.display(), "a snapshot is damaged: it is set aside, the log stays");
+                if let Err(error) = self.snapshots.set_aside(&older) {
+                    tracing::error!(%error, "the damaged snapshot stays where it is");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a snapshot could not be checked"),
         }
     }
 
@@ -323,12 +340,12 @@ impl Node {
         }
     }
 
-    /// The last entry that the older of two intact snapshots makes needless, if the log still has it.
-    fn purgeable(&self) -> Option<u64> {
+    /// The older of two snapshots and its last entry, if the log still has that.
+    fn purgeable(&self) -> Option<(SnapshotFile, u64)> {
         let snapshots = self.snapshots.list().ok()?;
         let [_, older, ..] = snapshots.as_slice() else { return None };
         let upto = AppliedState::decode(&older.meta).ok()?.last?.index;
-        (self.log.state().entries.start <= upto).then_some(upto)
+        (self.log.state().entries.start <= upto).then(|| (older.clone(), upto))
     }
 
     fn newest_snapshot_bytes(&self) -> u64 {

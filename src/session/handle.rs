@@ -116,10 +116,16 @@ impl Session {
         self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
     }
 
-    /// Queues a ping or a pong, unless there is no room: then the peer has other things to read.
-    pub(crate) fn control(&self, bytes: Bytes) -> Pushed {
-        let chunk = Chunk { bytes, frames: 1, kind: Kind::Ephemeral };
+    /// Queues our own ping, unless there is no room: then enough waits to tell whether the peer is there. Not counted
+    /// as a drop.
+    pub(crate) fn ping(&self) -> Pushed {
+        let chunk = Chunk { bytes: websocket::PING_FRAME, frames: 1, kind: Kind::Ephemeral };
         self.shared.lock().outbox.push(&chunk, self.common.clock.now())
+    }
+
+    /// Queues a pong. Like a reply it comes, or the session ends: RFC 6455 leaves no choice.
+    pub(super) fn pong(&self, bytes: Bytes) -> Pushed {
+        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
     }
 
     /// The greeting goes first, then what was held back after `at`.

@@ -258,7 +258,7 @@ impl Write for Pipe<'_, '_> {
         if frame.first().is_some_and(|first| first & 0x0f == websocket::CLOSE) {
             self.session.close_answered(bytes);
         } else {
-            self.session.control(bytes);
+            self.session.pong(bytes);
         }
         Ok(frame.len())
     }
