@@ -1,7 +1,7 @@
 //! The log and its replication: the only place that names openraft.
 //!
 //! [`node`](self) starts and stops it · `proposer` packs commands into entries · `log_store` and `state_machine` are
-//! openraft's two storages · `recover` decides what a directory is worth · `snapshot` cuts the log.
+//! openraft's two storages · `node` starts, keeps house and stops · `recover` decides what a directory is worth · `snapshot` cuts the log.
 
 mod codec;
 mod log_store;

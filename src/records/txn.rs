@@ -27,12 +27,15 @@ pub(crate) fn get<R: Row>(read: &impl Read, key: &Key) -> Result<Option<R>, Reco
     read.get(key.as_bytes())?.map(|bytes| decode(&bytes)).transpose()
 }
 
+/// A value as it is written; `None` removes the key.
+type Value = Option<Vec<u8>>;
+
 /// An overlay of writes over stored rows.
 pub(crate) struct Txn<'a, S: Read> {
     stored: &'a S,
     writes: Writes,
     /// What this command's keys were in `writes` before it wrote them, in the order of its writes.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<(Vec<u8>, Option<Value>)>,
 }
 
 impl<'a, S: Read> Txn<'a, S> {
