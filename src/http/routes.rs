@@ -45,6 +45,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST "/users/{id}/dashboard" Publish calls::dashboard;
     POST "/users/{id}/subscriptions" Publish calls::subscription;
     POST "/users/{id}/payments" Publish calls::payment;
+    GET "/users/{id}/payments" Read calls::payments;
     POST "/users/{id}/expiry-warnings" Publish calls::expiry_warning;
     POST "/admin/dashboard" Publish calls::admin::update_dashboard;
     POST "/admin/alerts" Publish calls::admin::raise_alert;

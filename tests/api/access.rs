@@ -18,6 +18,7 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("publish", "POST", "/users/1/dashboard"),
     ("publish", "POST", "/users/1/subscriptions"),
     ("publish", "POST", "/users/1/payments"),
+    ("read", "GET", "/users/1/payments"),
     ("publish", "POST", "/users/1/expiry-warnings"),
     ("publish", "POST", "/admin/dashboard"),
     ("publish", "POST", "/admin/alerts"),

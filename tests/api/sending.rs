@@ -41,6 +41,9 @@ async fn what_is_said_of_a_user_reaches_the_users_sockets_and_is_kept() {
         assert_eq!(api.post(&format!("/users/1/{path}"), &json!({"data": plan})).await.good(), told(1), "{path}");
         subscriptions.expect(json!({"type": kind, "data": plan})).await;
     }
+    let payments = api.get("/users/1/payments").await.good();
+    assert_eq!((&payments["data"][0]["data"], &payments["data"][1]), (&plan, &Value::Null));
+    assert_eq!(api.get("/users/2/payments").await.good(), json!({"data": []}));
     let status = subscriptions.ask("request_subscription_status").await;
     assert_eq!(status["data"]["active_subscriptions"][0]["id"], 7);
 }

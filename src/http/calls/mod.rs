@@ -25,7 +25,7 @@ pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
 pub(super) use notifications::send as send_notification;
 pub(super) use presence::{online, presence_of};
 pub(super) use stats::stats;
-pub(super) use updates::{dashboard, expiry_warning, payment, subscription};
+pub(super) use updates::{dashboard, expiry_warning, payment, payments, subscription};
 pub(super) use users::{disconnect, erase_user, get_user, put_user};
 
 use super::{

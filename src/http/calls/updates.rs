@@ -4,7 +4,7 @@ use super::{Shape, Task, check_object, check_payload};
 use crate::{
     http::{ApiError, Object, answer::Answer, object::shown, request::Request},
     protocol::{JSON_INTEGER_MAX, UserId},
-    records::Op,
+    records::{Op, subscriptions},
 };
 use serde_json::value::RawValue;
 
@@ -104,6 +104,33 @@ pub(in crate::http) async fn subscription(request: Request) -> Result<Answer, Ap
 /// `POST /users/{id}/payments`
 pub(in crate::http) async fn payment(request: Request) -> Result<Answer, ApiError> {
     update(request, UpdateKind::Payment).await
+}
+
+/// `GET /users/{id}/payments` → `{data: [{data, created_at}…]}`, the newest 200, newest first.
+pub(in crate::http) async fn payments(request: Request) -> Result<Answer, ApiError> {
+    request.query()?.finish()?;
+    let user = request.user()?;
+    let kept = request.api.inner.records.read(|rows| subscriptions::payments(rows, &request.tenant, &user))?;
+    let list: Vec<_> = kept
+        .iter()
+        .map(|event| Payment {
+            // Checked before it was proposed.
+            data: serde_json::from_str(&event.data).unwrap_or(RawValue::NULL),
+            created_at: event.created_at.to_string(),
+        })
+        .collect();
+    Ok(Answer::ok(&Payments { data: list }))
+}
+
+#[derive(serde::Serialize)]
+struct Payment<'a> {
+    data: &'a RawValue,
+    created_at: String,
+}
+
+#[derive(serde::Serialize)]
+struct Payments<'a> {
+    data: Vec<Payment<'a>>,
 }
 
 /// `POST /users/{id}/expiry-warnings`
