@@ -20,7 +20,8 @@
   const SETTLED_MS = 10_000;
   /** 1008: the page itself misbehaves; 4403: the application ended it. Trying again would change nothing. */
   const FINAL_CODES = new Set([1008, 4403]);
-  const TOKEN_EXPIRED = 4401;
+  /** In the reason of a close, whatever its code: a new token helps. */
+  const TOKEN_EXPIRED = "token_expired";
 
   /**
    * How long to wait before attempt `attempt` (from 1): doubles up to a maximum, with the upper half left to chance,
@@ -167,12 +168,13 @@
       if (this.#stopped) return;
       const reason = readReason(text);
       const fixedToken = typeof this.#options.token === "string";
-      if (FINAL_CODES.has(code) || (code === TOKEN_EXPIRED && fixedToken)) {
+      const expired = reason.code === TOKEN_EXPIRED;
+      if (expired ? fixedToken : FINAL_CODES.has(code)) {
         this.#stopped = true;
         this.#enter({ state: "closed", attempt: this.#attempt, code, reason: reason.code });
         return;
       }
-      this.#expired = code === TOKEN_EXPIRED;
+      this.#expired = expired;
       this.#wait(code, reason.code, reason.retryAfterMs);
     }
 
