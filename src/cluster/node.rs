@@ -172,6 +172,10 @@ impl Node {
         &self.records
     }
 
+    fn applied_index(&self) -> u64 {
+        self.raft.metrics().borrow().last_applied.map_or(0, |id| id.index)
+    }
+
     /// What is kept, how large.
     pub fn figures(&self) -> Figures {
         let raft = self.raft.metrics().borrow().clone();

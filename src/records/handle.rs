@@ -56,23 +56,11 @@ impl Records {
     /// # Errors
     /// See [`ProposeError`].
     pub async fn propose(&self, tenant: &Tenant, op: Op) -> Result<Committed, ProposeError> {
-        self.propose_once(tenant, op, None).await
+        self.start(tenant, op, None)?.outcome().await
     }
 
-    /// Like [`Self::propose`]; with an idempotency key it happens once however often it is asked.
-    ///
-    /// # Errors
-    /// See [`ProposeError`].
-    pub async fn propose_once(
-        &self,
-        tenant: &Tenant,
-        op: Op,
-        idempotency: Option<Idempotency>,
-    ) -> Result<Committed, ProposeError> {
-        self.start(tenant, op, idempotency)?.outcome().await
-    }
-
-    /// Puts a change in line without waiting: the order of calls is the order in the log.
+    /// Puts a change in line without waiting: the order of calls is the order in the log. With an idempotency key it
+    /// happens once however often it is asked.
     ///
     /// # Errors
     /// When it was not taken.

@@ -27,7 +27,7 @@ impl Node {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
-            let applied = self.figures().applied_index;
+            let applied = self.applied_index();
             if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
                 checkpoint_of = applied;
                 self.checkpoint().await;
