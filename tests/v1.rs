@@ -58,13 +58,15 @@ async fn what_was_missed_comes_once_and_in_order_and_then_what_happens() {
     assert_eq!(titles(&mut alice, 4).await, ["2", "3", "4", "5"]);
 }
 
-/// The titles of the next `count` notifications, whatever else comes.
+/// The titles of the next `count` notifications, each with the count that comes in its message.
 async fn titles(socket: &mut V1Socket, count: usize) -> Vec<String> {
     let mut titles = Vec::new();
     while titles.len() < count {
-        let frame = socket.next().await;
-        if frame["type"] == "new_notification" {
-            titles.push(frame["data"]["title"].as_str().expect("a title").to_owned());
+        for frame in socket.next_message().await {
+            match frame["type"].as_str() {
+                Some("new_notification") => titles.push(frame["data"]["title"].as_str().expect("a title").to_owned()),
+                other => assert_eq!(other, Some("unread_count"), "{frame}"),
+            }
         }
     }
     titles

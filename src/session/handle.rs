@@ -191,6 +191,7 @@ impl Session {
     /// Ends the session: what is queued, then the close frame, as far as the socket takes it within the deadline.
     /// False if it was ending already.
     pub fn close(&self, why: Close) -> bool {
+        let why = why.said_in(self.client.edition);
         self.end(End::Ours(why), Some(why.frame()))
     }
 
