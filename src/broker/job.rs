@@ -1,9 +1,9 @@
 //! A publication on its way through the shards: encoded once, shared by all.
 
-use super::tally::Count;
 use crate::{
     protocol::{Group, Pos, SessionId, websocket},
     session::outbox::{Chunk, Kind},
+    tally::Count,
 };
 use bytes::Bytes;
 use std::sync::Arc;

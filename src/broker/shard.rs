@@ -4,7 +4,7 @@
 //! served, in chunks, taking in new publishes between chunks: a session that has not been reached yet gets
 //! everything in one write. It never waits for a socket.
 
-use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::Seats, tally::Count};
+use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::Seats};
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
     protocol::{Close, Group, SessionId, Tenant, UserId},
@@ -12,6 +12,7 @@ use crate::{
         Common, Flushed, Session,
         outbox::{Pushed, Room},
     },
+    tally::Count,
 };
 use std::{
     collections::VecDeque,

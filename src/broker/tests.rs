@@ -5,6 +5,7 @@ use crate::{
     endpoints::Client,
     protocol::{Endpoint, SessionId},
     session::Wire,
+    tally::Recipients,
 };
 
 fn group() -> Group {

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     protocol::{NodeId, Tenant, Timestamp, UserId, frames},
-    records::{Op, Pending, ProposeError, Records, RecordsError, now, presence},
+    records::{Op, Pending, ProposeError, Records, RecordsError, presence},
+    wall_clock::now,
 };
 use parking_lot::Mutex;
 use std::{

@@ -16,13 +16,14 @@ use crate::{
     config::{Limits, limits::CLOSE_TIMEOUT},
     endpoints::{AdmitError, Answer, Client, Endpoints},
     protocol::{Close, Timestamp},
+    wall_clock,
 };
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
@@ -92,8 +93,7 @@ pub fn begin<P: Send + 'static>(
 
 /// The coarse second at which the wall clock will show `at`.
 fn expiry(common: &Common, at: Timestamp) -> u32 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let left = Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).saturating_sub(now);
+    let left = Duration::from_micros(u64::try_from(at.0.saturating_sub(wall_clock::now().0)).unwrap_or(0));
     let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     common.clock.tick().saturating_add(left).saturating_add(1)
 }
