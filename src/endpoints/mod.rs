@@ -190,7 +190,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn stands_at(&self) -> Result<Cursor, RecordsError> {
+    pub fn stands_at(&self) -> Result<Cursor, AdmitError> {
         let ((), at) = self.records.read_at(|_| Ok(()))?;
         Ok(self.records.cursor(at))
     }
@@ -199,17 +199,17 @@ impl Endpoints {
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn knows_way_from(&self, after: Cursor) -> Result<bool, RecordsError> {
+    pub fn knows_way_from(&self, after: Cursor) -> Result<bool, AdmitError> {
         // A position of a greeting stands at the end of its entry, one of an event within it.
         let applied = self.stands_at()?.pos;
-        self.records.read(|rows| journal::is_known(rows, after, applied))
+        Ok(self.records.read(|rows| journal::is_known(rows, after, applied))?)
     }
 
     /// What happened on a client's endpoint after a position, a page of it.
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn missed(&self, client: &Client, after: Pos) -> Result<Missed, RecordsError> {
+    pub fn missed(&self, client: &Client, after: Pos) -> Result<Missed, AdmitError> {
         let group = client.endpoint.group(&client.tenant, &client.user);
         let size = PageSize { events: RESUME_PAGE_EVENTS, bytes: RESUME_PAGE_BYTES };
         let (page, at) = self.records.read_at(|rows| journal::after(rows, &group, (after, size)))?;
