@@ -54,3 +54,7 @@ pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> 
     session.open(&messages, at);
     Ok(Step::Done)
 }
+
+#[cfg(test)]
+#[path = "resume_tests.rs"]
+mod tests;
