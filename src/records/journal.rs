@@ -192,12 +192,15 @@ pub struct Page {
     pub more: bool,
 }
 
-/// What happened in a group after `after`.
+/// What happened in a group after `after`; `None` if a part of that is forgotten already.
 ///
 /// # Errors
 /// When rows can't be read.
-pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) -> Result<Page, RecordsError> {
+pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) -> Result<Option<Page>, RecordsError> {
     let journal = state(read)?;
+    if after < journal.floor {
+        return Ok(None);
+    }
     let mut found: Vec<(Pos, JournalEvent)> = Vec::new();
     let (mut bytes, mut more) = (0, false);
     let mut failed = None;
@@ -230,7 +233,7 @@ pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) ->
         return Err(error);
     }
     let events = found.into_iter().map(|(pos, event)| Ok((pos, frames_of(read, &group.tenant, event)?)));
-    Ok(Page { events: events.collect::<Result<_, RecordsError>>()?, more })
+    Ok(Some(Page { events: events.collect::<Result<_, RecordsError>>()?, more }))
 }
 
 /// The first bucket that may hold something after `after`.

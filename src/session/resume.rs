@@ -20,6 +20,8 @@ pub(super) enum Step {
     GoOn(Pos),
     /// The session hears what happens from now on.
     Done,
+    /// The reader was so slow that the journal has forgotten the rest.
+    TooLate,
 }
 
 /// Answers the request; where the replay begins, if there is one.
@@ -45,7 +47,9 @@ pub(super) fn begin(
 pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> Result<Step, AdmitError> {
     // Held from before the page is read: what is committed meanwhile is in one of the two.
     session.hold();
-    let Missed { messages, last, at, more } = endpoints.missed(&session.client, after)?;
+    let Some(Missed { messages, last, at, more }) = endpoints.missed(&session.client, after)? else {
+        return Ok(Step::TooLate);
+    };
     if more {
         session.skip();
         session.replay(&messages);

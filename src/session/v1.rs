@@ -50,6 +50,8 @@ impl<P: Send + 'static> Task<P> {
             match resume::step(place, after)? {
                 Step::Done => return Ok(()),
                 Step::GoOn(last) => after = last,
+                // Resuming again, the client is told.
+                Step::TooLate => return Err(End::Ours(Close::Slow.said_in(Edition::V1))),
             }
             poll_fn(|cx| match self.poll_write(cx) {
                 Poll::Ready(end) => Poll::Ready(Err(end)),
