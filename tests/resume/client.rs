@@ -2,7 +2,7 @@
 
 use crate::{
     board::Board,
-    events::{self, Event, Message, Stream},
+    events::{self, Event, Message, Own, Stream},
     support::{Random, socket::request},
 };
 use futures_util::{SinkExt, StreamExt};
@@ -58,9 +58,7 @@ pub struct Client {
     pub pieces: Vec<Vec<Event>>,
     /// Notifications to mark as read, until the event or the reply says that it is done.
     wanted: BTreeSet<u64>,
-    pub confirmed: BTreeSet<u64>,
-    pub confirmed_all: u64,
-    pub asked_all: u64,
+    pub own: Own,
 }
 
 /// One connection.
@@ -94,9 +92,7 @@ impl Client {
             seen: BTreeSet::new(),
             pieces: Vec::new(),
             wanted: BTreeSet::new(),
-            confirmed: BTreeSet::new(),
-            confirmed_all: 0,
-            asked_all: 0,
+            own: Own::default(),
         }
     }
 
@@ -252,9 +248,9 @@ impl Client {
             (Some(("read", id)), Some("notification_marked_read")) => {
                 let id = id.parse().expect("a number");
                 self.wanted.remove(&id);
-                self.confirmed.insert(id);
+                self.own.confirmed.insert(id);
             }
-            (Some(("all", _)), Some("all_notifications_marked_read")) => self.confirmed_all += 1,
+            (Some(("all", _)), Some("all_notifications_marked_read")) => self.own.confirmed_all += 1,
             // A server that is leaving may say that it doesn't know; then the event tells.
             (Some(_), Some("error")) => self.board.count(format!("changes refused: {}", frame["code"])),
             _ => return Err(Over::Wrong(format!("no reply to {id}: {frame}"))),
@@ -293,8 +289,8 @@ impl Client {
             if !visit.asked.contains(&name) {
                 self.ask(visit, &json!({"type": "mark_as_read", "notification_id": id, "id": name})).await?;
                 if self.random.one_in(READ_ALL_ONE_IN) {
-                    self.asked_all += 1;
-                    let name = format!("all {}", self.asked_all);
+                    self.own.asked_all += 1;
+                    let name = format!("all {}", self.own.asked_all);
                     self.ask(visit, &json!({"type": "mark_all_as_read", "id": name})).await?;
                 }
             }
@@ -309,19 +305,7 @@ impl Client {
     /// Holds what it saw against `truth`. It may lack what it did itself and had confirmed.
     pub fn check(&self, truth: &[Event]) -> Result<(), String> {
         let truth = self.of_others(truth);
-        let mut all_left = self.confirmed_all;
-        let may_lack = |event: &Event| {
-            if event.kind() != "notification_read" {
-                return false;
-            }
-            if event.data()["all"] == true {
-                let mine = all_left > 0;
-                all_left -= u64::from(mine);
-                return mine;
-            }
-            event.data()["id"].as_u64().is_some_and(|id| self.confirmed.contains(&id))
-        };
-        events::same(&truth, &self.of_others(&self.events), may_lack)
+        events::same(&truth, &self.of_others(&self.events), &self.own)
             .map_err(|what| format!("{}: {what}", self.name()))?;
         for piece in &self.pieces {
             events::piece(&truth, &self.of_others(piece), 0, false)

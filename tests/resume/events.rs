@@ -2,7 +2,7 @@
 
 use crate::support::User;
 use serde_json::Value;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// What one endpoint tells one user, or everybody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,9 +114,6 @@ pub fn read(text: &str) -> Result<Message, String> {
         };
     }
     let pos = first["pos"].as_str().map(str::to_owned);
-    if frames.iter().any(|frame| frame["pos"] != first["pos"]) {
-        return Err(format!("frames of one array with different positions: {text}"));
-    }
     let is_greeting = kind.ends_with("connection_established")
         || kind == "online_users"
         || (frames.len() == 1 && (kind == "unread_count" || kind == "user_online"));
@@ -124,29 +121,59 @@ pub fn read(text: &str) -> Result<Message, String> {
         _ if is_greeting => Ok(Message::Greeting(pos)),
         None if kind == "error" => Err(format!("an error that answers nothing: {text}")),
         None => Ok(Message::Ephemeral),
-        Some(pos) if !is_position(&pos) => Err(format!("not a position: {text}")),
-        Some(pos) if kind == "presence_changes" => {
-            let entries = first["data"].as_array().ok_or_else(|| format!("no list: {text}"))?;
-            let event = |entry: &Value| Event { pos: String::new(), frames: vec![entry.clone()] };
-            Ok(Message::Events(entries.iter().map(event).collect(), pos))
-        }
-        Some(pos) => Ok(Message::Events(vec![Event { pos: pos.clone(), frames: without_pos(frames) }], pos)),
+        Some(_) => events(frames),
     }
+}
+
+/// Neighbours of one position are one event.
+pub fn events(frames: Vec<Value>) -> Result<Message, String> {
+    let (mut events, mut last): (Vec<Event>, Option<String>) = (Vec::new(), None);
+    for mut frame in frames {
+        let pos = frame.as_object_mut().and_then(|fields| fields.remove("pos"));
+        let pos = pos.as_ref().and_then(Value::as_str).filter(|pos| is_position(pos));
+        let Some(pos) = pos.map(str::to_owned) else { return Err(format!("a frame without its position: {frame}")) };
+        if frame["type"] == "presence_changes" {
+            let entries = frame["data"].as_array().ok_or_else(|| format!("no list: {frame}"))?;
+            events.extend(entries.iter().map(|entry| Event { pos: String::new(), frames: vec![entry.clone()] }));
+        } else if let Some(event) = events.last_mut().filter(|event| event.pos == pos) {
+            event.frames.push(frame);
+        } else {
+            events.push(Event { pos: pos.clone(), frames: vec![frame] });
+        }
+        last = Some(pos);
+    }
+    Ok(Message::Events(events, last.unwrap_or_default()))
 }
 
 fn is_position(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-fn without_pos(mut frames: Vec<Value>) -> Vec<Value> {
-    for frame in &mut frames {
-        frame.as_object_mut().map(|fields| fields.remove("pos"));
-    }
-    frames
+/// What a client did itself. It was told of it by replies, so that it may lack the events.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// Notifications that were confirmed to be read.
+    pub confirmed: BTreeSet<u64>,
+    /// How often reading all was confirmed.
+    pub confirmed_all: u64,
+    /// How often it was asked for.
+    pub asked_all: u64,
 }
 
-/// `got` must be `truth`, but for events that it `may_lack`.
-pub fn same(truth: &[Event], got: &[Event], mut may_lack: impl FnMut(&Event) -> bool) -> Result<(), String> {
+/// `got` must be `truth`, but for what was its `own` doing.
+pub fn same(truth: &[Event], got: &[Event], own: &Own) -> Result<(), String> {
+    let mut all_left = own.confirmed_all;
+    let mut may_lack = |event: &Event| {
+        if event.kind() != "notification_read" {
+            return false;
+        }
+        if event.data()["all"] == true {
+            let mine = all_left > 0;
+            all_left -= u64::from(mine);
+            return mine;
+        }
+        event.data()["id"].as_u64().is_some_and(|id| own.confirmed.contains(&id))
+    };
     let mut at = 0;
     for (nth, event) in got.iter().enumerate() {
         let from = at;

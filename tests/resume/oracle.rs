@@ -2,8 +2,8 @@
 //! events, one by one.
 
 use crate::{
-    client::{Client, FOR_A_TAB},
-    events::{END_OF_PHASE, Event, Stream},
+    client::FOR_A_TAB,
+    events::{END_OF_PHASE, Event, Own, Stream},
     load::{Answered, Change},
     support::{Api, inbox},
 };
@@ -71,7 +71,7 @@ pub async fn notifications(
     api: &Api,
     user: &str,
     events: &[Event],
-    (answered, tabs): (&[Answered], &[&Client]),
+    (answered, tabs): (&[Answered], &[&Own]),
 ) -> Result<(), String> {
     let mut told = Inbox::default();
     let mut changes: BTreeMap<u64, VecDeque<Change>> = BTreeMap::new();
@@ -212,7 +212,20 @@ pub async fn presence(api: &Api, events: &[Event], people: &[String]) -> Result<
     Ok(())
 }
 
-/// The payload of the event that ends a phase.
+/// What the event that ends a phase has in it.
 pub fn end_marker(phase: u64) -> String {
-    format!("{END_OF_PHASE}{phase} ")
+    format!("{END_OF_PHASE}{phase}x")
+}
+
+/// One last event on every stream but presence.
+pub async fn mark_end(api: &Api, users: &[&str], phase: u64) {
+    let marker = end_marker(phase);
+    let data = json!({"data": {"marker": marker}});
+    for user in users {
+        api.notify(user, &marker).await;
+        api.post(&format!("/users/{user}/dashboard"), &data).await.ok();
+        api.post(&format!("/users/{user}/expiry-warnings"), &data).await.ok();
+    }
+    api.post("/admin/dashboard", &data).await.ok();
+    api.post("/admin/alerts", &json!({"alert_type": "new_subscription", "data": data["data"]})).await.ok();
 }

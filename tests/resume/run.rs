@@ -3,13 +3,12 @@
 use crate::{
     board::{Board, Place},
     client::Client,
-    events::{self, Event, Stream},
+    events::{self, Event, Own, Stream},
     load::{Answered, Writer},
     oracle,
     support::{Options, Random, Server, Socket, User},
     visitors::Visitor,
 };
-use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
@@ -202,17 +201,9 @@ impl Run {
 
     /// One last event on every stream.
     async fn mark_end(&self, phase: u64) -> Socket {
-        let (api, marker) = (self.server.api(), oracle::end_marker(phase));
-        for user in USERS {
-            api.notify(user, &marker).await;
-            let data = json!({"data": {"marker": marker}});
-            api.post(&format!("/users/{user}/dashboard"), &data).await.ok();
-            api.post(&format!("/users/{user}/expiry-warnings"), &data).await.ok();
-        }
-        let data = json!({"marker": marker});
-        api.post("/admin/dashboard", &json!({"data": data})).await.ok();
-        api.post("/admin/alerts", &json!({"alert_type": "new_subscription", "data": data})).await.ok();
-        self.server.connect("/ws/presence/", User::named(&format!("{}x", marker.trim()))).await
+        oracle::mark_end(&self.server.api(), &USERS, phase).await;
+        let name = oracle::end_marker(phase);
+        self.server.connect("/ws/presence/", User::named(&name)).await
     }
 
     async fn collect(&mut self, mut watching: JoinSet<Client>, after_calm: bool) {
@@ -281,7 +272,7 @@ impl Run {
         let api = self.server.api();
         match stream {
             Stream::Notifications(user) => {
-                let tabs: Vec<&Client> = clients.iter().filter(|client| client.acts).collect();
+                let tabs: Vec<&Own> = clients.iter().filter(|client| client.acts).map(|client| &client.own).collect();
                 oracle::notifications(&api, user, &truth, (answered, &tabs)).await?;
             }
             Stream::Presence => {

@@ -16,6 +16,7 @@ import asyncio
 import json
 import random
 from collections import deque
+from contextlib import aclosing
 
 from websocket import Closed, NotUpgraded, WebSocket
 
@@ -60,8 +61,9 @@ class Client:
         while True:
             try:
                 self._connection = await self._connect()
-                async for frames in self._of(self._connection):
-                    yield frames
+                async with aclosing(self._of(self._connection)) as events:
+                    async for frames in events:
+                        yield frames
             except NotUpgraded as refused:
                 await asyncio.sleep(self._pause_after_refusal(refused))
             except (Closed, OSError) as ended:  # a TimeoutError is an OSError
