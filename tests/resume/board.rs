@@ -27,6 +27,7 @@ pub struct Board {
     reached: Mutex<BTreeMap<usize, u64>>,
     failure: Mutex<Option<String>>,
     changed: Notify,
+    quiet: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -41,6 +42,7 @@ impl Board {
             reached: Mutex::default(),
             failure: Mutex::default(),
             changed: Notify::new(),
+            quiet: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
     }
@@ -81,6 +83,15 @@ impl Board {
     pub fn fail(&self, what: String) {
         self.failure.lock().get_or_insert(what);
         self.changed.notify_waiters();
+    }
+
+    /// Clients begin no more changes of their own.
+    pub fn hush(&self) {
+        self.quiet.store(true, Ordering::Release);
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Acquire)
     }
 
     pub fn stop(&self) {

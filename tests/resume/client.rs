@@ -2,7 +2,7 @@
 
 use crate::{
     board::Board,
-    events::{self, Event, Message, Own, Stream},
+    events::{self, Event, Message, Own, Stream, WATCHER},
     support::{Random, socket::request},
 };
 use futures_util::{SinkExt, StreamExt};
@@ -25,6 +25,10 @@ pub type Wired = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const MESSAGES_MAX: u64 = 24;
 /// How long a connection lives, at most.
 const LIFE_MAX_MS: u64 = 600;
+/// Once in so many times it stays away, for so long at most.
+const AWAY_ONE_IN: u64 = 25;
+/// See [`AWAY_ONE_IN`].
+const AWAY_MAX_MS: u64 = 3_000;
 /// A resume is sent only after some events of the new socket, once in so many.
 const LATE_ONE_IN: u64 = 8;
 /// A tab marks everything as read once in so many notifications.
@@ -44,8 +48,6 @@ pub async fn connect(address: SocketAddr, path: &str, token: &str) -> Result<Wir
 pub struct Client {
     pub number: usize,
     pub stream: Stream,
-    /// Who it is where that isn't said by the stream.
-    pub user: String,
     /// Changes things, too.
     pub acts: bool,
     board: Arc<Board>,
@@ -82,7 +84,6 @@ impl Client {
     pub fn new(number: usize, stream: Stream, board: Arc<Board>, seed: u64) -> Self {
         Self {
             number,
-            user: "watcher".into(),
             stream,
             acts: false,
             board,
@@ -103,12 +104,13 @@ impl Client {
     /// One greeting, which says where this client begins.
     pub async fn find_place(&mut self) {
         let address = self.board.place.borrow().address;
-        let wired = connect(address, self.stream.path(), &self.stream.token(&self.user)).await.expect("let in");
+        let wired = connect(address, self.stream.path(), &self.stream.token()).await.expect("let in");
         let mut visit = Visit { wired, early: None, asked: VecDeque::new(), messages: 0 };
         while self.cursor.is_none() {
             let message = visit.wired.next().await.expect("a greeting").expect("a message");
-            if let Err(Over::Wrong(what)) = self.hear(&mut visit, message) {
-                panic!("{}: {what}", self.name());
+            let said = message.to_string();
+            if self.hear(&mut visit, message).is_err() {
+                panic!("{}: {said} instead of a greeting", self.name());
             }
         }
     }
@@ -116,6 +118,10 @@ impl Client {
     /// Comes, is cut off and comes back until the board says stop.
     pub async fn run(mut self) -> Self {
         while !self.board.is_stopped() {
+            if self.random.one_in(AWAY_ONE_IN) && !self.board.is_quiet() {
+                // Gone for longer, so that there is more to be made up for.
+                tokio::time::sleep(Duration::from_millis(self.random.below(AWAY_MAX_MS))).await;
+            }
             let life = Duration::from_millis(self.random.below(LIFE_MAX_MS));
             let messages = self.random.below(MESSAGES_MAX);
             if let Over::Wrong(what) = self.visit(Instant::now() + life, messages).await {
@@ -128,7 +134,7 @@ impl Client {
     /// Connects, says nothing, and hears everything until the connection ends or the phase does.
     pub async fn undisturbed(mut self, phase: u64, ready: tokio::sync::oneshot::Sender<()>) -> Self {
         let address = self.board.place.borrow().address;
-        let Ok(wired) = connect(address, self.stream.path(), &self.stream.token(&self.user)).await else {
+        let Ok(wired) = connect(address, self.stream.path(), &self.stream.token()).await else {
             panic!("{} is not let in", self.name());
         };
         let mut visit = Visit { wired, early: None, asked: VecDeque::new(), messages: u64::MAX };
@@ -148,10 +154,10 @@ impl Client {
 
     async fn visit(&mut self, until: Instant, messages: u64) -> Over {
         let address = self.board.place.borrow().address;
-        let Ok(wired) = connect(address, self.stream.path(), &self.stream.token(&self.user)).await else {
+        let Ok(wired) = connect(address, self.stream.path(), &self.stream.token()).await else {
             self.board.count("connections refused");
             // The server is down; there is nothing else to be notified of.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             return Over::Cut;
         };
         let late = self.random.one_in(LATE_ONE_IN);
@@ -186,7 +192,7 @@ impl Client {
             if let Err(over) = self.hear(visit, message) {
                 return over;
             }
-            if self.acts && visit.early.is_none() && self.act(visit).await.is_err() {
+            if self.acts && !self.board.is_quiet() && visit.early.is_none() && self.act(visit).await.is_err() {
                 return Over::Cut;
             }
         }
@@ -316,7 +322,7 @@ impl Client {
 
     /// Without one's own comings and goings, which the greeting tells of.
     pub fn of_others(&self, events: &[Event]) -> Vec<Event> {
-        let is_own = |event: &Event| self.stream == Stream::Presence && event.frames[0]["user_id"] == self.user;
+        let is_own = |event: &Event| self.stream == Stream::Presence && event.frames[0]["user_id"] == WATCHER;
         events.iter().filter(|event| !is_own(event)).cloned().collect()
     }
 }

@@ -4,6 +4,9 @@ use crate::support::User;
 use serde_json::Value;
 use std::{collections::BTreeSet, fmt};
 
+/// Who watches the comings and goings of others.
+pub const WATCHER: &str = "watcher";
+
 /// What one endpoint tells one user, or everybody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stream {
@@ -27,12 +30,12 @@ impl Stream {
         }
     }
 
-    /// A token for somebody who may listen: the user of a user's stream, else `other`, who is staff where it takes staff.
-    pub fn token(&self, other: &str) -> String {
+    /// A token for somebody who may listen.
+    pub fn token(&self) -> String {
         let (id, is_staff) = match self {
             Self::Notifications(user) | Self::Dashboard(user) | Self::Subscriptions(user) => (user.as_str(), false),
-            Self::Presence => (other, false),
-            Self::AdminDashboard | Self::Alerts => (other, true),
+            Self::Presence => (WATCHER, false),
+            Self::AdminDashboard | Self::Alerts => ("boss", true),
         };
         User { is_staff, ..User::named(id) }.token()
     }

@@ -10,6 +10,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+/// Enough for the log to grow, so that snapshots are cut.
+const MESSAGE_BYTES: usize = 4 << 10;
+
 /// A change of one notification, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -71,7 +74,9 @@ impl Writer {
         let board = self.board.clone();
         while !board.is_stopped() {
             let _open = board.gate.read().await;
-            let user = self.users[self.random.index(self.users.len())].clone();
+            // Half of it for one user.
+            let nth = if self.random.one_in(2) { 0 } else { self.random.index(self.users.len()) };
+            let user = self.users[nth].clone();
             match self.random.below(20) {
                 0..=4 => self.notify(user).await,
                 5..=9 => self.change().await,
@@ -93,7 +98,7 @@ impl Writer {
         let for_a_tab = self.random.one_in(3);
         let title = format!("{}w{} {}", if for_a_tab { FOR_A_TAB } else { "" }, self.number, titles.len());
         titles.push(title.clone());
-        let body = json!({"user_id": user, "title": title, "message": "m", "data": {"writer": self.number}});
+        let body = json!({"user_id": user, "title": title, "message": "m".repeat(MESSAGE_BYTES)});
         let answer = self.insist(Method::POST, "/notifications", &body).await;
         let id = answer["id"].as_u64().expect("an id");
         if !for_a_tab {
