@@ -101,9 +101,10 @@ impl Server {
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
         tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
+        tracker.spawn(retention::keep_journal(records.clone(), config.retention.clone(), shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
-        let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
         let door = Arc::new(Door::new(&config.auth, config.server.dev));
+        let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &config.limits)));
         let gate = Arc::new(Gate::new(door, house, (Caps::new(&config.limits), config.server.node_id)));
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {

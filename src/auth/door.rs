@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config,
-    protocol::{Endpoint, Timestamp},
+    protocol::{Edition, Endpoint, Timestamp},
 };
 use hyper::{
     header::{HOST, HeaderValue},
@@ -34,6 +34,8 @@ pub struct Admission {
     pub identity: Identity,
     /// What to answer as `Sec-WebSocket-Protocol`; `None`: no such header.
     pub subprotocol: Option<&'static str>,
+    /// What the socket will speak.
+    pub edition: Edition,
 }
 
 impl Door {
@@ -72,7 +74,16 @@ impl Door {
         if endpoint.staff_only() && !identity.is_staff {
             return Err(Refusal::NotStaff);
         }
-        Ok(Admission { identity, subprotocol: offer.selected })
+        let subprotocol = offer.selected.map(Edition::subprotocol);
+        Ok(Admission { identity, subprotocol, edition: offer.selected.unwrap_or_default() })
+    }
+
+    /// Verifies a token that a session brings to stay longer.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_token(&self, token: &str, now: Timestamp) -> Result<Identity, Refusal> {
+        self.tokens.verify(token, now)
     }
 }
 

@@ -90,10 +90,11 @@ impl StateMachine {
 
     async fn take_effect(&self, effect: Effect) -> Option<Tally> {
         match effect.kind {
-            EffectKind::Publish { group, frames, except } => {
+            EffectKind::Publish { group, frames, v1, except } => {
                 let publication = Publication {
                     group: Group { tenant: effect.tenant, name: group },
                     frames: frames.into_iter().map(Bytes::from).collect(),
+                    v1,
                     pos: Some(effect.pos),
                     except,
                 };

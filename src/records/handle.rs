@@ -1,7 +1,7 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
 use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
-use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
+use crate::protocol::{Cursor, NodeId, Pos, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
 use std::{
@@ -21,12 +21,14 @@ pub struct Records {
     node: NodeId,
     /// 0 until the node has begun its boot.
     epoch: Arc<AtomicU64>,
+    /// 0 until it is known.
+    history: Arc<AtomicU64>,
 }
 
 impl Records {
     /// Puts the parts together; changes can be proposed once the node has begun its boot.
     pub fn new(tables: Tables, roster: Arc<Mutex<Roster>>, proposer: Proposer, node: NodeId) -> Self {
-        Self { tables, roster, proposer, node, epoch: Arc::default() }
+        Self { tables, roster, proposer, node, epoch: Arc::default(), history: Arc::default() }
     }
 
     /// Runs a query on the rows as they stand between two commits. Commits wait meanwhile: keep it short.
@@ -73,6 +75,11 @@ impl Records {
         self.roster.lock().greeting(tenant, user, joined)
     }
 
+    /// The same in entries of v1; see [`Roster::entries`].
+    pub fn presence_entries(&self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> roster::Entries {
+        self.roster.lock().entries(tenant, user, joined)
+    }
+
     /// Whether a user is online.
     pub fn is_online(&self, tenant: &Tenant, user: &UserId) -> bool {
         self.roster.lock().has(tenant, user)
@@ -91,6 +98,16 @@ impl Records {
     /// This node and its present boot.
     pub fn boot(&self) -> (NodeId, u64) {
         (self.node, self.epoch.load(Ordering::Acquire))
+    }
+
+    /// A position as clients keep it.
+    pub fn cursor(&self, pos: Pos) -> Cursor {
+        Cursor { history: self.history.load(Ordering::Acquire), pos }
+    }
+
+    /// States which history this is, once.
+    pub(crate) fn begin_history(&self, id: u64) {
+        self.history.store(id, Ordering::Release);
     }
 
     /// States the present boot, once.

@@ -13,6 +13,7 @@ pub mod erase;
 mod handle;
 mod idempotency;
 pub mod inbox;
+pub mod journal;
 mod json;
 mod keys;
 pub mod presence;

@@ -1,6 +1,6 @@
 //! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
 
-use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now};
+use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, now};
 use crate::{
     config::Retention,
     protocol::{Tenant, Timestamp, UserId},
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Pause between two rounds through all inboxes.
 const ROUND: Duration = Duration::from_secs(60);
+/// Pause between two looks at the size of the journal, which costs a few rows.
+const JOURNAL_ROUND: Duration = Duration::from_secs(2);
 /// Inboxes looked at under one read lock.
 const INBOXES_AT_ONCE: usize = 256;
 const SECONDS_PER_DAY: i64 = 24 * 3_600;
@@ -34,6 +36,19 @@ pub async fn keep(records: Records, settings: Retention, shutdown: CancellationT
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(ROUND) => {}
+        }
+    }
+}
+
+/// Cuts the way back for resumes, by age and size; runs until `shutdown`.
+pub async fn keep_journal(records: Records, settings: Retention, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(JOURNAL_ROUND) => {}
+        }
+        if let Err(error) = trim_journal(&records, &settings).await {
+            tracing::warn!(%error, "the journal of events is cut later");
         }
     }
 }
@@ -67,6 +82,17 @@ async fn round(records: &Records, settings: &Retention) -> Result<(), KeepError>
             None => return Ok(()),
         }
     }
+}
+
+async fn trim_journal(records: &Records, settings: &Retention) -> Result<(), KeepError> {
+    let seconds = i64::try_from(settings.resume_seconds).unwrap_or(i64::MAX);
+    let before = now().plus_seconds(-seconds);
+    let Some(through) = records.read(|rows| journal::to_trim(rows, before, settings.resume_bytes))? else {
+        return Ok(());
+    };
+    let op = || Op::TrimJournal { through };
+    while let Reply::Progress { more: true, .. } = records.propose(&Tenant::default(), op()).await?.reply {}
+    Ok(())
 }
 
 async fn expire(

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod outbox;
 pub(crate) mod rate;
 mod reader;
+mod resume;
 pub mod state;
 mod task;
 

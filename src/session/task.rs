@@ -8,18 +8,19 @@ use super::{
     metrics::{self, End},
     rate::Rate,
     reader::{Inbound, Reader, Socket},
+    resume::{self, Step},
     state::{Conduct, TOO_FAST},
 };
 use crate::{
-    auth::Identity,
+    auth::{Door, Identity},
     broker::Broker,
-    config::{Limits, limits::CLOSE_TIMEOUT},
+    config::{Limits, limits::{CLOSE_TIMEOUT, RESUME_WAIT}},
     endpoints::{AdmitError, Answer, Client, Endpoints},
-    protocol::{Close, Timestamp},
+    protocol::{Close, Cursor, Edition, Timestamp, Token, edition::with_id, frames},
 };
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
@@ -34,6 +35,8 @@ pub struct House {
     pub endpoints: Arc<Endpoints>,
     /// Who hears what.
     pub broker: Broker,
+    /// Who may come in, and stay with a new token.
+    pub door: Arc<Door>,
     rate: Rate,
     message_bytes: usize,
     start: Instant,
@@ -41,9 +44,9 @@ pub struct House {
 
 impl House {
     /// One for all sessions.
-    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, limits: &Limits) -> Self {
+    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, (door, limits): (Arc<Door>, &Limits)) -> Self {
         let rate = Rate::new(limits.messages_per_second, limits.messages_burst);
-        Self { endpoints, broker, rate, message_bytes: limits.message_bytes, start: Instant::now() }
+        Self { endpoints, broker, door, rate, message_bytes: limits.message_bytes, start: Instant::now() }
     }
 }
 
@@ -63,8 +66,6 @@ pub struct Guest {
     pub client: Client,
     /// Who it is, until it has been greeted.
     pub identity: Box<Identity>,
-    /// Whether the client speaks `carillon.v1` and can resume.
-    pub resumes: bool,
 }
 
 /// Makes a session of an upgraded connection: give the future to a task. `early` are bytes that came with the
@@ -80,11 +81,10 @@ pub fn begin<P: Send + 'static>(
         Stream::Tls(stream) => (Wire::Own, Socket::Tls(stream)),
     };
     let common: Arc<Common> = house.broker.common();
-    let Guest { client, identity, resumes } = guest;
-    let slow = if resumes { Close::SlowResume } else { Close::Slow };
+    let Guest { client, identity } = guest;
     let expires = expiry(&common, identity.expires_at);
     let reader = Reader::new(socket, house.message_bytes, early);
-    let session = Session::new(client, (wire, slow), expires, common);
+    let session = Session::new(client, wire, expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
     Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
@@ -141,7 +141,7 @@ impl Drop for Stay {
 
 impl<P: Send + 'static> Task<P> {
     async fn run(mut self: Box<Self>, identity: Box<Identity>) {
-        let end = match Box::pin(self.greet(identity)).await {
+        let end = match Box::pin(self.begin(identity)).await {
             Ok(()) => self.converse().await,
             Err(end) => end,
         };
@@ -154,6 +154,30 @@ impl<P: Send + 'static> Task<P> {
         }
         self.stay.leave();
         Box::pin(self.say_goodbye()).await;
+    }
+
+    /// Greets; then a client that may resume has a moment to say so, while what happens waits.
+    async fn begin(&mut self, identity: Box<Identity>) -> Result<(), End> {
+        self.greet(identity).await?;
+        if self.stay.session.client.edition == Edition::V0 {
+            return Ok(());
+        }
+        let until = Instant::now() + RESUME_WAIT;
+        loop {
+            match tokio::time::timeout_at(until, poll_fn(|cx| self.poll_event(cx))).await {
+                Ok(Ok(Inbound::Control)) => {}
+                Ok(Ok(inbound)) => {
+                    let close = self.treat(inbound).await;
+                    self.stay.session.release();
+                    return close.map_or(Ok(()), |why| Err(End::Ours(why)));
+                }
+                Ok(Err(end)) => return Err(end),
+                Err(_elapsed) => {
+                    self.stay.session.release();
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
@@ -170,7 +194,10 @@ impl<P: Send + 'static> Task<P> {
                 AdmitError::Unavailable(_) => Close::Overload,
             })
         })?;
-        session.open(&greeting.frames, greeting.at);
+        match client.edition {
+            Edition::V0 => session.open(&greeting.frames, greeting.at),
+            Edition::V1 => session.greet_and_hold(&greeting.frames, greeting.at),
+        }
         Ok(())
     }
 
@@ -221,32 +248,110 @@ impl<P: Send + 'static> Task<P> {
             session.reply(TOO_FAST);
             return self.conduct.bad(Close::TooFast);
         }
-        let answer = match inbound {
-            Inbound::Control => return None,
-            Inbound::Binary => house.endpoints.refuse_binary(),
-            Inbound::Text(text) => {
-                let (house, session) = (house.clone(), session.clone());
-                let answering: Pin<Box<dyn Future<Output = Answer> + Send>> =
-                    Box::pin(async move { house.endpoints.answer(&session.client, &text).await });
-                self.while_writing(answering).await
-            }
-        };
+        match inbound {
+            Inbound::Control => None,
+            Inbound::Binary => self.take(house.endpoints.refuse_binary()),
+            Inbound::Text(text) => Box::pin(self.meet(text)).await,
+        }
+    }
+
+    /// Has a request answered. Boxed by the caller: it is rare in the life of a session.
+    async fn meet(&mut self, text: String) -> Option<Close> {
+        let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
+        let answer = self.while_writing(house.endpoints.answer(&session.client, &text)).await;
         match answer {
-            Answer::Silence => self.conduct.good(),
-            Answer::Reply(text) => {
+            Answer::Resume { after, id } => {
                 self.conduct.good();
+                // Another end is noticed by whoever polls next.
+                match self.resume(after, id).await {
+                    Err(End::Ours(why)) => Some(why),
+                    Ok(()) | Err(_) => None,
+                }
+            }
+            Answer::Refresh { token, id } => self.refresh(token, id).await,
+            answer => self.take(answer),
+        }
+    }
+
+    /// Queues what a message is answered; says why the session must close, if it must.
+    fn take(&mut self, answer: Answer) -> Option<Close> {
+        match answer {
+            Answer::Reply(text) => {
                 self.stay.session.reply(&text);
             }
             Answer::Bad(text) => {
                 self.stay.session.reply(&text);
                 return self.conduct.bad(Close::BadFrames);
             }
+            Answer::Silence | Answer::Resume { .. } | Answer::Refresh { .. } => {}
         }
+        self.conduct.good();
         None
     }
 
+    /// See [`super::resume`].
+    async fn resume(&mut self, after: Option<Cursor>, id: Option<String>) -> Result<(), End> {
+        let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
+        let place = (house.endpoints.as_ref(), session.as_ref());
+        let begun = resume::begin(place, after, id.as_deref()).map_err(|error| {
+            tracing::error!(%error, "the journal cannot be read");
+            End::Ours(Close::Internal)
+        })?;
+        let Some(mut after) = begun else { return Ok(()) };
+        loop {
+            match resume::step(place, after)? {
+                Step::Done => return Ok(()),
+                Step::GoOn(last) => after = last,
+            }
+            poll_fn(|cx| match self.poll_write(cx) {
+                Poll::Ready(end) => Poll::Ready(Err(end)),
+                Poll::Pending if session.waiting_bytes() <= resume::LOW_WATER_BYTES => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            })
+            .await?;
+            // Others have their turn between two pages.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A new token for the session's user prolongs the session.
+    async fn refresh(&mut self, token: Token, id: Option<String>) -> Option<Close> {
+        let Stay { session, house, .. } = &self.stay;
+        let identity = house.door.verify_token(&token.0, crate::records::now());
+        let same = identity.map_err(|refusal| refusal.to_string()).and_then(|identity| {
+            let client = &session.client;
+            let is_same = identity.user == client.user && identity.tenant == client.tenant;
+            if is_same { Ok(identity) } else { Err("the token is another user's".to_owned()) }
+        });
+        let admitted = match same {
+            Ok(identity) => house.endpoints.admit(&identity, session.client.endpoint).await.map(|()| identity),
+            Err(why) => {
+                session.reply(&with_id(&frames::error("bad_token", &why), id.as_deref()));
+                return self.conduct.bad(Close::BadFrames);
+            }
+        };
+        match admitted {
+            Ok(identity) => {
+                session.renew(expiry(&session.common, identity.expires_at));
+                house.broker.renew(session).await;
+                session.reply(&with_id(&frames::refreshed(identity.expires_at), id.as_deref()));
+                self.conduct.good();
+                None
+            }
+            Err(AdmitError::Refused(why)) => {
+                session.reply(&with_id(&frames::error("bad_token", why), id.as_deref()));
+                self.conduct.bad(Close::BadFrames)
+            }
+            Err(AdmitError::Unavailable(why)) => {
+                session.reply(&with_id(&frames::error("overloaded", why), id.as_deref()));
+                None
+            }
+        }
+    }
+
     /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.
-    async fn while_writing<T>(&mut self, mut work: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+    async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
         poll_fn(|cx| {
             let done = work.as_mut().poll(cx);
             if done.is_pending() {
@@ -310,13 +415,15 @@ mod tests {
         let (proposer, _waiting) = Proposer::channel(1);
         let records = Records::new(tables, Arc::default(), proposer, 1);
         let desk = PresenceDesk::start(records.clone(), Duration::ZERO, (&tracker, &stop));
-        let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
+        let door = Arc::new(Door::new(&crate::config::Auth::default(), true));
+        let endpoints = Arc::new(Endpoints::new(records, desk));
+        let house = Arc::new(House::new(endpoints, broker.clone(), (door, &limits)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
         let (tenant, user) = (Tenant::default(), UserId::new("1").expect("an id"));
-        let client = Client { id: SessionId(1), endpoint: Endpoint::Dashboard, tenant, user };
-        let session = Session::new(client, (Wire::Plain(stream), Close::Slow), u32::MAX, broker.common());
+        let client = Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V0, tenant, user };
+        let session = Session::new(client, Wire::Plain(stream), u32::MAX, broker.common());
         let group = Endpoint::Dashboard.group(&session.client.tenant, &session.client.user);
         broker.join(&session, group).await;
         assert_eq!(broker.sessions(), 1);

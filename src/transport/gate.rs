@@ -30,9 +30,6 @@ use std::{
 /// Bits of a session id that count; the rest names the node.
 const COUNTER_BITS: u32 = 48;
 
-/// The subprotocol whose clients can resume.
-const RESUMES: &str = "carillon.v1";
-
 /// Lets WebSockets in.
 #[derive(Debug)]
 pub struct Gate {
@@ -76,12 +73,12 @@ impl Gate {
         let client = Client {
             id: SessionId(self.ids.fetch_add(1, Relaxed)),
             endpoint,
+            edition: admission.edition,
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
         };
         let response = switching(&accept, admission.subprotocol);
-        let resumes = admission.subprotocol == Some(RESUMES);
-        Ok((Admitted { guest: Guest { client, identity: Box::new(identity), resumes }, place }, response))
+        Ok((Admitted { guest: Guest { client, identity: Box::new(identity) }, place }, response))
     }
 
     pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {

@@ -6,7 +6,7 @@ use carillon::{
     cluster::{Node, Surroundings},
     config::{Config, JwtKey, Limits},
     endpoints::{Endpoints, PresenceDesk},
-    protocol::{Group, GroupName, Pos, Tenant, UserId},
+    protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
 };
@@ -54,8 +54,10 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
     let around = Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
     let records = Node::start(around).await.expect("a node").records().clone();
     let desk = PresenceDesk::start(records.clone(), Duration::from_secs(15), (&tracker, &shutdown));
-    let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
-    let gate = Gate::new(Arc::new(Door::new(&config.auth, true)), house, (Caps::new(&limits), 1));
+    let door = Arc::new(Door::new(&config.auth, true));
+    let endpoints = Arc::new(Endpoints::new(records, desk));
+    let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &limits)));
+    let gate = Gate::new(door, house, (Caps::new(&limits), 1));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
@@ -137,7 +139,7 @@ impl Server {
 
 pub(crate) fn publication(name: GroupName, text: &str, pos: Option<Pos>) -> Publication {
     let group = Group { tenant: Tenant::default(), name };
-    Publication { group, frames: vec![text.to_owned().into()], pos, except: None }
+    Publication { group, frames: vec![text.to_owned().into()], v1: InV1::Same, pos, except: None }
 }
 
 pub(crate) fn dashboard(user: &str) -> GroupName {

@@ -6,7 +6,7 @@ use crate::{
     broker::{Publication, Recipients, Tally},
     config::limits::RECIPIENTS_WAIT,
     http::{Api, ApiError, answer::Answer},
-    protocol::{Group, GroupName, Tenant, event::EventFrames, frames},
+    protocol::{Group, GroupName, InV1, Tenant, event::EventFrames, frames},
     records::{Idempotency, Pending, ProposeError, Reply, inbox},
 };
 use bytes::Bytes;
@@ -85,7 +85,7 @@ impl Api {
                 frames.push(frames::unread_count(unread).into());
             }
             let group = Group { tenant: tenant.clone(), name: group };
-            match self.inner.broker.publish(Publication { group, frames, pos: None, except: None }) {
+            match self.inner.broker.publish(Publication { group, frames, v1: InV1::Same, pos: None, except: None }) {
                 Ok(tally) => told.tallies.push(tally),
                 Err(overloaded) if told.tallies.is_empty() => return Err(overloaded.into()),
                 Err(_) => {
