@@ -102,8 +102,7 @@ async fn a_burst_to_a_big_group_closes_nobody_whose_turn_has_not_come() {
         peers.push(tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected"));
         let (stream, _) = listener.accept().await.expect("accepted");
         let template = session(&broker, id);
-        let session =
-            Session::new(template.client.clone(), Wire::Plain(stream), u32::MAX, broker.common());
+        let session = Session::new(template.client.clone(), Wire::Plain(stream), u32::MAX, broker.common());
         broker.join(&session, group()).await;
         session.open::<&str>(&[], crate::protocol::Pos(0));
     }

@@ -117,12 +117,7 @@ impl Default for Server {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            notifications_per_user: 0,
-            notifications_days: 0,
-            resume_seconds: 24 * 3_600,
-            resume_bytes: 64 << 20,
-        }
+        Self { notifications_per_user: 0, notifications_days: 0, resume_seconds: 24 * 3_600, resume_bytes: 64 << 20 }
     }
 }
 

@@ -202,12 +202,7 @@ fn show<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: Vec<String>,
     show_as(step, user, (frames, InV1::Same), except);
 }
 
-fn show_as<S: Read>(
-    step: &mut Step<'_, '_, S>,
-    user: &UserId,
-    frames: (Vec<String>, InV1),
-    except: Option<SessionId>,
-) {
+fn show_as<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: (Vec<String>, InV1), except: Option<SessionId>) {
     step.publish_as(GroupName::NotificationsUser(user.clone()), frames, except);
 }
 

@@ -202,7 +202,8 @@ pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) ->
     let (mut bytes, mut more) = (0, false);
     let mut failed = None;
     for number in first_bucket_after(read, &journal, after)?..=journal.current {
-        let (from, to) = (Key::event((number, group), (Pos(after.0.saturating_add(1)), 0)), Key::group_events(number, group).end());
+        let (from, to) =
+            (Key::event((number, group), (Pos(after.0.saturating_add(1)), 0)), Key::group_events(number, group).end());
         read.scan(from.as_bytes(), to.as_bytes(), Direction::Forward, &mut |key, value| {
             if found.len() == size.events || bytes >= size.bytes {
                 more = true;

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     auth::{Door, Identity},
     broker::Broker,
-    config::{Limits, limits::{CLOSE_TIMEOUT, RESUME_WAIT}},
+    config::{
+        Limits,
+        limits::{CLOSE_TIMEOUT, RESUME_WAIT},
+    },
     endpoints::{AdmitError, Answer, Client, Endpoints},
     protocol::{Close, Cursor, Edition, Timestamp, Token, edition::with_id, frames},
 };

@@ -74,6 +74,9 @@ impl Writer {
         let board = self.board.clone();
         while !board.is_stopped() {
             let _open = board.gate.read().await;
+            if board.is_stopped() {
+                break;
+            }
             // Half of it for one user.
             let nth = if self.random.one_in(2) { 0 } else { self.random.index(self.users.len()) };
             let user = self.users[nth].clone();

@@ -206,7 +206,11 @@ pub async fn presence(api: &Api, events: &[Event], people: &[String]) -> Result<
         let shown = api.get(&format!("/users/{person}/presence")).await.ok();
         let told = online.get(person).copied().unwrap_or(false);
         if shown["is_online"] != told {
-            return Err(format!("{person} is online: {told}, as it was told, and the API says {shown}"));
+            let is_of = |event: &&Event| event.frames[0]["username"] == person.as_str();
+            let last: Vec<String> = events.iter().rev().filter(is_of).take(3).map(ToString::to_string).collect();
+            return Err(format!(
+                "{person} is online: {told}, as told by {last:?} (newest first), and the API says {shown}"
+            ));
         }
     }
     Ok(())

@@ -21,10 +21,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 const USERS: [&str; 3] = ["1", "2", "u-3"];
 const WRITERS: u64 = 4;
-/// A connection is cut after so many bytes, at most.
-const BYTES_MAX: u64 = 8_000;
 /// Answered calls between two disturbances.
-const ANSWERS: u64 = 150;
+const ANSWERS: u64 = 250;
 
 /// Every stream, and whether the client marks what it is shown.
 fn clients() -> Vec<(Stream, bool)> {
@@ -89,7 +87,7 @@ async fn a_client_written_from_the_protocol_alone_misses_nothing() {
     let seed = crate::seed();
     let mut random = Random::new(seed);
     let mut server = Options::default().set("DRAIN__SECONDS", 1).start();
-    let line = Forwarder::start(server.address(), Random::new(random.next()), Some(BYTES_MAX)).await;
+    let line = Forwarder::start(server.address(), Random::new(random.next())).await;
     let nobody = nobody_listens();
     let streams = clients();
     let mut task = json!({"addresses": [format!("ws://{nobody}"), format!("ws://{}", line.address)],

@@ -115,8 +115,8 @@ impl Run {
             let visitor = Visitor::new(format!("v{number}"), self.random.next(), board.clone(), self.leaving.clone());
             self.visitors.spawn(visitor.run());
         }
-        let (mut phase, mut before) = (0, End::Drain);
-        while before != End::Calm || board.resumes() < resumes {
+        let (mut phase, mut before, mut last) = (0, End::Drain, false);
+        while !last {
             let end = match phase % 3 {
                 _ if board.resumes() + PHASE_RESUMES >= resumes => End::Calm,
                 0 => End::Calm,
@@ -132,7 +132,7 @@ impl Run {
                     board.resumes() >= resumed + resumes_to_come && board.answers() >= answered + PHASE_ANSWERS
                 })
                 .await;
-            let last = end == End::Calm && board.resumes() >= resumes;
+            last = end == End::Calm && board.resumes() >= resumes;
             if last {
                 board.hush();
             }

@@ -28,8 +28,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Forwards to `to`. With `bytes_max` a connection is cut after at most so many bytes to the client.
-    pub async fn start(to: SocketAddr, mut random: Random, bytes_max: Option<u64>) -> Self {
+    /// Forwards to `to`, and cuts each connection after some bytes to the client: mostly few, at most 128 KiB.
+    pub async fn start(to: SocketAddr, mut random: Random) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let (to, cuts) = (Arc::new(Mutex::new(to)), Arc::new(AtomicU64::new(0)));
@@ -37,7 +37,8 @@ impl Forwarder {
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (target, count) = (*target.lock(), count.clone());
-                let budget = bytes_max.map_or(u64::MAX, |max| random.below(max));
+                let bits = 9 + random.below(9);
+                let budget = random.below(1 << bits);
                 tokio::spawn(async move {
                     // Nobody listens: the client's connection ends, as it would there.
                     let Ok(server) = TcpStream::connect(target).await else { return };

@@ -174,6 +174,8 @@ class Connection:
                 self._changed.notify_all()
             await self._socket.send(json.dumps({"type": kind, "id": number, **fields}))
             frame = await reply
+            if frame is None:
+                raise self._end
         finally:
             self._replies.pop(number, None)
         if frame["type"] == "error":
@@ -224,7 +226,7 @@ class Connection:
         self._end = self._end or end
         for reply in self._replies.values():
             if not reply.done():
-                reply.set_exception(end)
+                reply.set_result(None)
 
 
 def _hint_ms(reason):
