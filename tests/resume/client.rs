@@ -13,10 +13,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message as Wire},
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
+    tungstenite::{Error, Message as Wire, handshake::client::Request},
 };
 
 pub type Wired = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -38,11 +41,23 @@ pub const FOR_A_TAB: &str = "for a tab ";
 
 /// A socket of the second edition.
 pub async fn connect(address: SocketAddr, path: &str, token: &str) -> Result<Wired, Error> {
-    let mut request = request(address, path, Some(token));
-    request.headers_mut().insert("sec-websocket-protocol", "carillon.v1".parse().expect("ASCII"));
-    let (wired, response) = connect_async(request).await?;
+    let (wired, response) = connect_async(handshake(address, path, token)).await?;
     assert_eq!(response.headers().get("sec-websocket-protocol").map(|name| name.as_bytes()), Some(&b"carillon.v1"[..]));
     Ok(wired)
+}
+
+/// One with a small buffer, so that the server notices when it isn't read.
+pub async fn connect_slow(address: SocketAddr, path: &str, token: &str) -> Wired {
+    let tcp = TcpSocket::new_v4().expect("a socket");
+    tcp.set_recv_buffer_size(4_096).expect("a size");
+    let stream = MaybeTlsStream::Plain(tcp.connect(address).await.expect("a connection"));
+    client_async(handshake(address, path, token), stream).await.expect("let in").0
+}
+
+fn handshake(address: SocketAddr, path: &str, token: &str) -> Request {
+    let mut request = request(address, path, Some(token));
+    request.headers_mut().insert("sec-websocket-protocol", "carillon.v1".parse().expect("ASCII"));
+    request
 }
 
 pub struct Client {

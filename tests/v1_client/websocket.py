@@ -117,10 +117,10 @@ class WebSocket:
 
     async def close(self, code=1000):
         """Says goodbye and waits a moment for the server's."""
-        if not self._closing:
-            self._closing = True
-            self._write(CLOSE, struct.pack("!H", code))
         try:
+            if not self._closing:
+                self._closing = True
+                self._write(CLOSE, struct.pack("!H", code))
             async with asyncio.timeout(2):
                 while True:
                     await self.receive()
@@ -150,7 +150,7 @@ class WebSocket:
             raise Closed(1006, str(error) or "silence") from error
 
     async def _said_goodbye(self, payload):
-        if not self._closing:
+        if not self._closing and not self._writer.is_closing():
             self._closing = True
             self._write(CLOSE, payload[:2])
         self._writer.close()
@@ -158,6 +158,8 @@ class WebSocket:
         raise Closed(code, payload[2:].decode(errors="replace"))
 
     def _write(self, opcode, payload):
+        if self._writer.is_closing():
+            raise Closed(1006, "the connection has ended")
         length = len(payload)
         if length < 126:
             head = struct.pack("!BB", 0x80 | opcode, 0x80 | length)
@@ -175,7 +177,8 @@ class WebSocket:
             self._fail(1007, "not UTF-8")
 
     def _fail(self, code, reason):
-        self._write(CLOSE, struct.pack("!H", code))
+        if not self._writer.is_closing():
+            self._write(CLOSE, struct.pack("!H", code))
         self._writer.close()
         raise Closed(code, reason)
 
