@@ -17,6 +17,7 @@
 //! - [`cluster`]: the only place that names openraft.
 //! - [`http`]: the server API, health, metrics, pages.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
+//! - [`tally`], [`wall_clock`]: how many were reached, what time it is; known to all who need them.
 //! - [`app`]: the only place where the parts are wired together.
 //!
 //! # Inside another program
@@ -60,5 +61,7 @@ pub mod http;
 pub mod protocol;
 pub mod records;
 pub mod session;
+pub mod tally;
 pub mod telemetry;
 pub mod transport;
+pub mod wall_clock;

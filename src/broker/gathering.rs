@@ -79,7 +79,7 @@ mod tests {
         gathering.add(&tenant, (Pos(1), "{}".into()), now);
         gathering.add(&tenant, (Pos(2), "{}".into()), now + WINDOW / 2);
         assert_eq!((gathering.due(now), gathering.next_at()), (Vec::new(), Some(now + WINDOW)));
-        assert_eq!(gathering.due(now + WINDOW), [tenant.clone()]);
+        assert_eq!(gathering.due(now + WINDOW), std::slice::from_ref(&tenant));
         assert_eq!(gathering.take(&tenant).len(), 2);
         assert_eq!((gathering.take(&tenant).len(), gathering.next_at()), (0, None));
         for n in 0..CHANGES_MAX {

@@ -1,9 +1,9 @@
 //! A publication on its way through the shards: encoded once for each edition, shared by all.
 
-use super::tally::Count;
 use crate::{
     protocol::{Cursor, Group, InV1, Pos, SessionId, edition, websocket},
     session::outbox::{Chunk, Kind},
+    tally::Count,
 };
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};

@@ -10,16 +10,15 @@ mod metrics;
 mod roster;
 mod seats;
 mod shard;
-mod tally;
 
 pub use job::Publication;
 pub use shard::CloseTarget;
-pub use tally::{Recipients, Tally};
 
 use crate::{
     config::{Limits, limits::SHARD_QUEUE_MAX},
     protocol::{Close, Group, GroupName, Tenant, UserId},
     session::{Clock, Common, Session, outbox::Room, state::Liveness},
+    tally::{Count, Tally},
 };
 use job::Job;
 use shard::{Command, Shard};
@@ -31,7 +30,6 @@ use std::{
     },
     time::Duration,
 };
-use tally::Count;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -11,7 +11,6 @@ use super::{
     metrics::Meters,
     roster::Roster,
     seats::Seats,
-    tally::Count,
 };
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
@@ -20,6 +19,7 @@ use crate::{
         Common, Flushed, Session,
         outbox::{Chunk, Pushed, Room},
     },
+    tally::Count,
 };
 use std::{
     collections::VecDeque,

@@ -5,6 +5,7 @@ use crate::{
     endpoints::Client,
     protocol::{Edition, Endpoint, InV1, SessionId},
     session::Wire,
+    tally::Recipients,
 };
 
 fn group() -> Group {

@@ -4,7 +4,8 @@ use super::{Exit, Failure, duration::parse_seconds, print, serve};
 use crate::{
     auth::{Grant, keys_in_force, sign},
     config::{Config, JwtKey, limits::NAME_CHARS_MAX},
-    protocol::{Tenant, Timestamp, UserId},
+    protocol::{Tenant, UserId},
+    wall_clock::now,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = settings.load()?;
     let key = choose_key(arguments, &config)?;
     let token =
-        sign(&key, &grant(arguments, &key, &config)?).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+        sign(&key, &grant(arguments, &key, &config)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     print(&token);
     Ok(())
 }
@@ -79,16 +80,13 @@ fn choose_key(arguments: &Arguments, config: &Config) -> Result<JwtKey, Failure>
     })
 }
 
-fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Result<Grant, Failure> {
+fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Grant {
     let tenant = match (&arguments.tenant, key.tenants.as_slice()) {
         (Some(tenant), _) => tenant.clone(),
         (None, [only]) => only.clone(),
         (None, _) => Tenant::default(),
     };
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_err(|_| Failure::new(Exit::Internal, "the clock stands before 1970: set it"))?;
-    Ok(Grant {
+    Grant {
         user: arguments.user.clone(),
         tenant,
         username: arguments.username.clone(),
@@ -97,7 +95,7 @@ fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Result<Grant, 
         is_staff: arguments.staff,
         issuer: config.auth.issuer.clone(),
         audience: config.auth.audience.clone(),
-        issued_at: Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
+        issued_at: now(),
         ttl_seconds: arguments.ttl,
-    })
+    }
 }

@@ -6,9 +6,10 @@ use super::{
     types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use crate::{
-    broker::{Broker, CloseTarget, Publication, Tally},
+    broker::{Broker, CloseTarget, Publication},
     protocol::{Close, Group, NodeId, Pos},
     records::{self, Batch, Effect, EffectKind, RecordsError, Reply, Roster},
+    tally::Tally,
 };
 use bytes::Bytes;
 use carillon_storage::{

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     config::limits::ONLINE_PAGE,
     protocol::{Edition, NodeId, Tenant, Timestamp, UserId, frames},
-    records::{Op, Pending, ProposeError, Records, RecordsError, now, presence, roster::Entries},
+    records::{Op, Pending, ProposeError, Records, RecordsError, presence, roster::Entries},
+    wall_clock::now,
 };
 use parking_lot::Mutex;
 use std::{

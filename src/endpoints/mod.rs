@@ -190,7 +190,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn stands_at(&self) -> Result<Cursor, RecordsError> {
+    pub fn stands_at(&self) -> Result<Cursor, AdmitError> {
         let ((), at) = self.records.read_at(|_| Ok(()))?;
         Ok(self.records.cursor(at))
     }
@@ -199,35 +199,36 @@ impl Endpoints {
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn knows_way_from(&self, after: Cursor) -> Result<bool, RecordsError> {
+    pub fn knows_way_from(&self, after: Cursor) -> Result<bool, AdmitError> {
         // A position of a greeting stands at the end of its entry, one of an event within it.
         let applied = self.stands_at()?.pos;
-        self.records.read(|rows| journal::is_known(rows, after, applied))
+        Ok(self.records.read(|rows| journal::is_known(rows, after, applied))?)
     }
 
     /// What happened on a client's endpoint after a position, a page of it.
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn missed(&self, client: &Client, after: Pos) -> Result<Missed, RecordsError> {
+    pub fn missed(&self, client: &Client, after: Pos) -> Result<Missed, AdmitError> {
         let group = client.endpoint.group(&client.tenant, &client.user);
         let size = PageSize { events: RESUME_PAGE_EVENTS, bytes: RESUME_PAGE_BYTES };
         let (page, at) = self.records.read_at(|rows| journal::after(rows, &group, (after, size)))?;
-        let last = page.events.last().map_or(after, |(pos, _)| *pos);
         let mut messages = Vec::new();
         let mut waiting: Vec<String> = Vec::new();
+        let mut stands = after;
         for (pos, frames) in page.events {
-            // An event's frames stay in one message: a cursor never stands between them.
-            let cursor = self.records.cursor(pos);
-            waiting.extend(frames.iter().map(|frame| with_pos(frame, cursor)));
-            if waiting.len() >= RESUME_MESSAGE_FRAMES {
+            // What happened at one position stays in one message: a cursor never stands within it.
+            if waiting.len() >= RESUME_MESSAGE_FRAMES && pos != stands {
                 messages.push(edition::message(&std::mem::take(&mut waiting), None));
             }
+            let cursor = self.records.cursor(pos);
+            waiting.extend(frames.iter().map(|frame| with_pos(frame, cursor)));
+            stands = pos;
         }
         if !waiting.is_empty() {
             messages.push(edition::message(&waiting, None));
         }
-        Ok(Missed { messages, last, at, more: page.more })
+        Ok(Missed { messages, last: stands, at, more: page.more })
     }
 
     fn row_of(&self, identity: &Identity) -> Result<Option<User>, RecordsError> {

@@ -1,15 +1,15 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
 use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
-use crate::protocol::{Cursor, NodeId, Pos, Tenant, Timestamp, UserId};
+use crate::{
+    protocol::{Cursor, NodeId, Pos, Tenant, UserId},
+    wall_clock::now,
+};
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 /// A handle; clones share everything.
@@ -114,10 +114,4 @@ impl Records {
     pub(crate) fn begin_boot(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Release);
     }
-}
-
-/// This node's clock. Only proposals read it; applying never does.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -177,7 +177,7 @@ fn state(read: &impl Read) -> Result<Journal, RecordsError> {
 /// How much a page holds at most.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSize {
-    /// Events.
+    /// Events; those of one position are never parted.
     pub events: usize,
     /// Bytes of frames; a single event may be larger.
     pub bytes: usize,
@@ -205,13 +205,16 @@ pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) ->
         let (from, to) =
             (Key::event((number, group), (Pos(after.0.saturating_add(1)), 0)), Key::group_events(number, group).end());
         read.scan(from.as_bytes(), to.as_bytes(), Direction::Forward, &mut |key, value| {
-            if found.len() == size.events || bytes >= size.bytes {
+            let pos = Key::event_pos(key);
+            let is_full = found.len() >= size.events || bytes >= size.bytes;
+            // A cursor never stands between two events of one position.
+            if is_full && found.last().is_none_or(|(last, _)| *last != pos) {
                 more = true;
                 return ControlFlow::Break(());
             }
             bytes += value.len();
             match txn::decode(value) {
-                Ok(event) => found.push((Key::event_pos(key), event)),
+                Ok(event) => found.push((pos, event)),
                 Err(error) => {
                     failed = Some(error);
                     return ControlFlow::Break(());

@@ -1,9 +1,10 @@
 //! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
 
-use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, now};
+use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal};
 use crate::{
     config::Retention,
     protocol::{Tenant, Timestamp, UserId},
+    wall_clock::now,
 };
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -13,6 +13,7 @@ mod reader;
 mod resume;
 pub mod state;
 mod task;
+mod v1;
 
 pub use clock::Clock;
 pub(crate) use handle::Flushed;

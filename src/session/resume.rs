@@ -4,11 +4,10 @@
 //! journal has it; before the last page it holds them back, and drops those that the page turns out to contain. A
 //! page is read when the one before it has left, so a slow reader keeps no more than a page waiting.
 
-use super::{handle::Session, metrics::End};
+use super::handle::Session;
 use crate::{
-    endpoints::{Endpoints, Missed},
+    endpoints::{AdmitError, Endpoints, Missed},
     protocol::{Cursor, Pos, edition::with_id, frames},
-    records::RecordsError,
 };
 
 /// The next page is read when no more than this waits.
@@ -28,7 +27,7 @@ pub(super) fn begin(
     (endpoints, session): (&Endpoints, &Session),
     after: Option<Cursor>,
     id: Option<&str>,
-) -> Result<Option<Pos>, RecordsError> {
+) -> Result<Option<Pos>, AdmitError> {
     session.skip();
     if let Some(after) = after
         && endpoints.knows_way_from(after)?
@@ -43,13 +42,10 @@ pub(super) fn begin(
 }
 
 /// Reads a page and queues it.
-pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> Result<Step, End> {
+pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> Result<Step, AdmitError> {
     // Held from before the page is read: what is committed meanwhile is in one of the two.
     session.hold();
-    let Missed { messages, last, at, more } = endpoints.missed(&session.client, after).map_err(|error| {
-        tracing::error!(%error, "the journal cannot be read");
-        End::Ours(crate::protocol::Close::Internal)
-    })?;
+    let Missed { messages, last, at, more } = endpoints.missed(&session.client, after)?;
     if more {
         session.skip();
         session.replay(&messages);
@@ -58,3 +54,7 @@ pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> 
     session.open(&messages, at);
     Ok(Step::Done)
 }
+
+#[cfg(test)]
+#[path = "resume_tests.rs"]
+mod tests;

@@ -8,25 +8,22 @@ use super::{
     metrics::{self, End},
     rate::Rate,
     reader::{Inbound, Reader, Socket},
-    resume::{self, Step},
     state::{Conduct, TOO_FAST},
 };
 use crate::{
     auth::{Door, Identity},
     broker::Broker,
-    config::{
-        Limits,
-        limits::{CLOSE_TIMEOUT, RESUME_WAIT},
-    },
-    endpoints::{AdmitError, Answer, Client, Endpoints},
-    protocol::{Close, Cursor, Edition, Timestamp, Token, edition::with_id, frames},
+    config::{Limits, limits::CLOSE_TIMEOUT},
+    endpoints::{Answer, Client, Endpoints},
+    protocol::{Close, Edition, Timestamp},
+    wall_clock,
 };
 use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
@@ -94,24 +91,23 @@ pub fn begin<P: Send + 'static>(
 }
 
 /// The coarse second at which the wall clock will show `at`.
-fn expiry(common: &Common, at: Timestamp) -> u32 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let left = Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).saturating_sub(now);
+pub(super) fn expiry(common: &Common, at: Timestamp) -> u32 {
+    let left = Duration::from_micros(u64::try_from(at.0.saturating_sub(wall_clock::now().0)).unwrap_or(0));
     let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     common.clock.tick().saturating_add(left).saturating_add(1)
 }
 
-struct Task<P> {
-    stay: Stay,
+pub(super) struct Task<P> {
+    pub(super) stay: Stay,
     reader: Reader,
-    conduct: Conduct,
+    pub(super) conduct: Conduct,
     _place: P,
 }
 
 /// What has to be undone when the session ends, however it ends: a panic too.
-struct Stay {
-    session: Arc<Session>,
-    house: Arc<House>,
+pub(super) struct Stay {
+    pub(super) session: Arc<Session>,
+    pub(super) house: Arc<House>,
     joined: bool,
     greeted: bool,
 }
@@ -159,44 +155,15 @@ impl<P: Send + 'static> Task<P> {
         Box::pin(self.say_goodbye()).await;
     }
 
-    /// Greets; then a client that may resume has a moment to say so, while what happens waits.
-    async fn begin(&mut self, identity: Box<Identity>) -> Result<(), End> {
-        self.greet(identity).await?;
-        if self.stay.session.client.edition == Edition::V0 {
-            return Ok(());
-        }
-        let until = Instant::now() + RESUME_WAIT;
-        loop {
-            match tokio::time::timeout_at(until, poll_fn(|cx| self.poll_event(cx))).await {
-                Ok(Ok(Inbound::Control)) => {}
-                Ok(Ok(inbound)) => {
-                    let close = self.treat(inbound).await;
-                    self.stay.session.release();
-                    return close.map_or(Ok(()), |why| Err(End::Ours(why)));
-                }
-                Ok(Err(end)) => return Err(end),
-                Err(_elapsed) => {
-                    self.stay.session.release();
-                    return Ok(());
-                }
-            }
-        }
-    }
-
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
-    async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
+    pub(super) async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
         let Stay { session, house, joined, greeted } = &mut self.stay;
         let client = &session.client;
         let group = client.endpoint.group(&client.tenant, &client.user);
         *joined = true;
         house.broker.join(session, group).await;
         *greeted = true;
-        let greeting = house.endpoints.greet(client, &identity).await.map_err(|error| {
-            End::Ours(match error {
-                AdmitError::Refused(_) => Close::Disconnected,
-                AdmitError::Unavailable(_) => Close::Overload,
-            })
-        })?;
+        let greeting = house.endpoints.greet(client, &identity).await?;
         match client.edition {
             Edition::V0 => session.open(&greeting.frames, greeting.at),
             Edition::V1 => session.greet_and_hold(&greeting.frames, greeting.at),
@@ -218,7 +185,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Writes what waits, then the next message. An end that others decided comes first.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
         if let Poll::Ready(end) = self.poll_write(cx) {
             return Poll::Ready(Err(end));
         }
@@ -231,7 +198,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Never ready while the session goes on.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let session = &self.stay.session;
         let (has_work, end) = session.watch(cx);
         if let Some(end) = end {
@@ -244,7 +211,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Has a message answered; says why the session must close, if it must.
-    async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
+    pub(super) async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
         session.common.meters.frames_in.increment(1);
         if !self.conduct.allows(house.rate, house.start.elapsed()) {
@@ -277,7 +244,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Queues what a message is answered; says why the session must close, if it must.
-    fn take(&mut self, answer: Answer) -> Option<Close> {
+    pub(super) fn take(&mut self, answer: Answer) -> Option<Close> {
         match answer {
             Answer::Reply(text) => {
                 self.stay.session.reply(&text);
@@ -290,66 +257,6 @@ impl<P: Send + 'static> Task<P> {
         }
         self.conduct.good();
         None
-    }
-
-    /// See [`super::resume`].
-    async fn resume(&mut self, after: Option<Cursor>, id: Option<String>) -> Result<(), End> {
-        let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
-        let place = (house.endpoints.as_ref(), session.as_ref());
-        let begun = resume::begin(place, after, id.as_deref()).map_err(|error| {
-            tracing::error!(%error, "the journal cannot be read");
-            End::Ours(Close::Internal)
-        })?;
-        let Some(mut after) = begun else { return Ok(()) };
-        loop {
-            match resume::step(place, after)? {
-                Step::Done => return Ok(()),
-                Step::GoOn(last) => after = last,
-            }
-            poll_fn(|cx| match self.poll_write(cx) {
-                Poll::Ready(end) => Poll::Ready(Err(end)),
-                Poll::Pending if session.waiting_bytes() <= resume::LOW_WATER_BYTES => Poll::Ready(Ok(())),
-                Poll::Pending => Poll::Pending,
-            })
-            .await?;
-            // Others have their turn between two pages.
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// A new token for the session's user prolongs the session.
-    async fn refresh(&mut self, token: Token, id: Option<String>) -> Option<Close> {
-        let Stay { session, house, .. } = &self.stay;
-        let identity = house.door.verify_token(&token.0, crate::records::now());
-        let same = identity.map_err(|refusal| refusal.to_string()).and_then(|identity| {
-            let client = &session.client;
-            let is_same = identity.user == client.user && identity.tenant == client.tenant;
-            if is_same { Ok(identity) } else { Err("the token is another user's".to_owned()) }
-        });
-        let admitted = match same {
-            Ok(identity) => house.endpoints.admit(&identity, session.client.endpoint).await.map(|()| identity),
-            Err(why) => {
-                session.reply(&with_id(&frames::error("bad_token", &why), id.as_deref()));
-                return self.conduct.bad(Close::BadFrames);
-            }
-        };
-        match admitted {
-            Ok(identity) => {
-                session.renew(expiry(&session.common, identity.expires_at));
-                house.broker.renew(session).await;
-                session.reply(&with_id(&frames::refreshed(identity.expires_at), id.as_deref()));
-                self.conduct.good();
-                None
-            }
-            Err(AdmitError::Refused(why)) => {
-                session.reply(&with_id(&frames::error("bad_token", why), id.as_deref()));
-                self.conduct.bad(Close::BadFrames)
-            }
-            Err(AdmitError::Unavailable(why)) => {
-                session.reply(&with_id(&frames::error("overloaded", why), id.as_deref()));
-                None
-            }
-        }
     }
 
     /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.

@@ -10,8 +10,8 @@ use crate::{
     auth::Door,
     endpoints::{AdmitError, Client},
     protocol::{Endpoint, SessionId},
-    records::now,
     session::{Guest, House},
+    wall_clock::now,
 };
 use axum::body::Body;
 use hyper::{

@@ -171,7 +171,7 @@ fn identify(path: &str) -> (&str, Option<String>) {
     let Some((path, query)) = path.split_once('?') else { return (path, None) };
     let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let user = of("user").expect("a user");
-    let now = carillon::records::now();
+    let now = carillon::wall_clock::now();
     let grant = Grant {
         user: UserId::new(user).expect("an id"),
         username: format!("user{user}"),

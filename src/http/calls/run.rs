@@ -3,11 +3,12 @@
 
 use super::{Done, Shape, Task};
 use crate::{
-    broker::{Publication, Recipients, Tally},
+    broker::Publication,
     config::limits::RECIPIENTS_WAIT,
     http::{Api, ApiError, answer::Answer},
     protocol::{Group, GroupName, InV1, Tenant, event::EventFrames, frames},
     records::{Idempotency, Pending, ProposeError, Reply, inbox},
+    tally::{Recipients, Tally},
 };
 use bytes::Bytes;
 use tokio::time::Instant;
