@@ -205,14 +205,19 @@ impl Endpoints {
         Ok(self.records.read(|rows| journal::is_known(rows, after, applied))?)
     }
 
-    /// What happened on a client's endpoint after a position, a page of it.
+    /// What happened on a client's endpoint after a position, a page of it; `None` if some of it is not kept any more:
+    /// a slow reader may take longer than the journal does.
     ///
     /// # Errors
     /// When rows can't be read.
-    pub fn missed(&self, client: &Client, after: Pos) -> Result<Missed, AdmitError> {
+    pub fn missed(&self, client: &Client, after: Pos) -> Result<Option<Missed>, AdmitError> {
         let group = client.endpoint.group(&client.tenant, &client.user);
         let size = PageSize { events: RESUME_PAGE_EVENTS, bytes: RESUME_PAGE_BYTES };
-        let (page, at) = self.records.read_at(|rows| journal::after(rows, &group, (after, size)))?;
+        let (page, at) = self.records.read_at(|rows| {
+            let is_whole = journal::reaches_back_to(rows, after)?;
+            is_whole.then(|| journal::after(rows, &group, (after, size))).transpose()
+        })?;
+        let Some(page) = page else { return Ok(None) };
         let mut messages = Vec::new();
         let mut waiting: Vec<String> = Vec::new();
         let mut stands = after;
@@ -228,7 +233,7 @@ impl Endpoints {
         if !waiting.is_empty() {
             messages.push(edition::message(&waiting, None));
         }
-        Ok(Missed { messages, last: stands, at, more: page.more })
+        Ok(Some(Missed { messages, last: stands, at, more: page.more }))
     }
 
     fn row_of(&self, identity: &Identity) -> Result<Option<User>, RecordsError> {

@@ -167,7 +167,15 @@ pub fn history(read: &impl Read) -> Result<Option<u64>, RecordsError> {
 /// # Errors
 /// When rows can't be read.
 pub fn is_known(read: &impl Read, cursor: Cursor, applied: Pos) -> Result<bool, RecordsError> {
-    Ok(history(read)? == Some(cursor.history) && cursor.pos >= state(read)?.floor && cursor.pos <= applied)
+    Ok(history(read)? == Some(cursor.history) && reaches_back_to(read, cursor.pos)? && cursor.pos <= applied)
+}
+
+/// Whether nothing after this position was forgotten.
+///
+/// # Errors
+/// When rows can't be read.
+pub fn reaches_back_to(read: &impl Read, pos: Pos) -> Result<bool, RecordsError> {
+    Ok(pos >= state(read)?.floor)
 }
 
 fn state(read: &impl Read) -> Result<Journal, RecordsError> {

@@ -49,6 +49,8 @@ impl<P: Send + 'static> Task<P> {
         loop {
             match resume::step(place, after)? {
                 Step::Done => return Ok(()),
+                // It comes back, resumes, and is told so.
+                Step::Forgotten => return Err(End::Ours(Close::Slow)),
                 Step::GoOn(last) => after = last,
             }
             poll_fn(|cx| match self.poll_write(cx) {
