@@ -5,12 +5,13 @@
 //! the server prints, an event by a marker that is sent after it and must come after it ([`Socket::until_marker`]).
 //!
 //! [`server`]: the process · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
-//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing.
+//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be cut.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
 pub mod api;
+pub mod forwarder;
 pub mod frames;
 pub mod inbox;
 pub mod random;
@@ -20,6 +21,7 @@ pub mod user;
 pub mod v1;
 
 pub use api::{Answer, Api};
+pub use forwarder::Forwarder;
 pub use random::Random;
 pub use server::{Ended, Options, Server};
 pub use socket::Socket;
