@@ -28,6 +28,12 @@ impl Options {
         self
     }
 
+    /// A variable of the environment that is no setting.
+    pub fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
     /// More of the command line.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
