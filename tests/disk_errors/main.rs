@@ -10,7 +10,7 @@ use faults::Faults;
 use support::{Server, inbox, until};
 
 /// Codes of a durable call that was not kept, or perhaps.
-const REFUSALS: [&str; 2] = ["no_quorum", "outcome_unknown"];
+const REFUSALS: [&str; 3] = ["no_quorum", "outcome_unknown", "not_ready"];
 
 /// The process has ended because of its disk, having refused what was under way.
 async fn assert_gave_up(server: &mut Server, callers: Callers) -> std::sync::Arc<callers::Answers> {
