@@ -19,6 +19,7 @@ pub struct Options {
     env: Vec<(String, String)>,
     args: Vec<String>,
     dir: Option<PathBuf>,
+    open_files: Option<u32>,
 }
 
 impl Options {
@@ -31,6 +32,12 @@ impl Options {
     /// A variable of the environment that is no setting.
     pub fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// As many open files as the process may have, at most.
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -137,7 +144,15 @@ impl Server {
 
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+        let program = env!("CARGO_BIN_EXE_carillon");
+        let mut command = match self.options.open_files {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), program]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
             command.env_remove(name);
         }
