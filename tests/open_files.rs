@@ -31,7 +31,8 @@ async fn metric(api: &Api, line: &str) -> u64 {
 
 #[tokio::test]
 async fn connections_over_the_cap_are_told_so_at_once_and_never_take_the_files_of_the_log() {
-    let options = Options::default().set("STORAGE__SEGMENT_BYTES", 65_536).set("STORAGE__SNAPSHOT_LOG_BYTES", 1_048_576);
+    let options =
+        Options::default().set("STORAGE__SEGMENT_BYTES", 65_536).set("STORAGE__SNAPSHOT_LOG_BYTES", 1_048_576);
     let server = options.open_files(256).start();
     let api = server.api();
     let mut alice = server.greeted("/ws/notifications/", ALICE).await;

@@ -52,7 +52,8 @@ impl Callers {
     /// Waits until so many more notifications are answered.
     pub async fn more(&self, count: usize) {
         let until = self.answers.kept.lock().len() + count;
-        crate::support::until("enough answers", || async { (self.answers.kept.lock().len() >= until).then_some(()) }).await;
+        crate::support::until("enough answers", || async { (self.answers.kept.lock().len() >= until).then_some(()) })
+            .await;
     }
 
     /// Ends them and gives what they were answered.
