@@ -190,7 +190,6 @@ impl Shard {
             }
             reached += 1;
         }
-        self.meters.frames_out.increment(reached * u64::from(job.chunk.frames));
         job.count.add(reached);
     }
 
