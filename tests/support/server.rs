@@ -20,6 +20,7 @@ pub struct Options {
     args: Vec<String>,
     dir: Option<PathBuf>,
     open_files: Option<u32>,
+    is_production: bool,
 }
 
 impl Options {
@@ -32,6 +33,12 @@ impl Options {
     /// A variable of the environment that is no setting.
     pub fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Without `--dev`: keys and origins as configured, and no others.
+    pub fn production(mut self) -> Self {
+        self.is_production = true;
         self
     }
 
@@ -156,7 +163,10 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        if !self.options.is_production {
+            command.arg("--dev");
+        }
         command.args(&self.options.args).envs(self.options.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         command
