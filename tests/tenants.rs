@@ -170,7 +170,8 @@ async fn lists_counts_read_state_figures_and_presence_are_each_tenants_own() {
     let subscription = json!({"data": {"id": 7, "plan_name": "red plan", "status": "active", "amount": "1.00"}});
     red.api.post("/users/1/subscriptions", &subscription).await.ok();
     red.api.post("/users/1/dashboard", &json!({"data": {"total_subscriptions": 4}})).await.ok();
-    (red.hear().await, blue.hear().await);
+    red.hear().await;
+    blue.hear().await;
 
     // Reading the id that both have changes one's own.
     red.sockets[4].send(&json!({"type": "mark_as_read", "notification_id": 1})).await;

@@ -251,7 +251,11 @@ tenant = "default""#,
     integer!(retention.notifications_per_user, 0..=10_000_000, "Newest notifications kept per user; 0: all."),
     integer!(retention.notifications_days, 0..=36_500, "Days that a notification is kept; 0: for ever."),
     integer!(drain.seconds, 0..=3_600, "Over how many seconds closes are spread at SIGTERM."),
-    integer!(storage.reserve_bytes, 0..=BYTES_MAX, "Below this much free disk, durable calls are refused."),
+    integer!(
+        storage.reserve_bytes,
+        0..=BYTES_MAX,
+        "Below this much free disk, and below 4 MiB in any case, durable calls are refused."
+    ),
     integer!(
         storage.snapshot_log_bytes,
         1_048_576..=BYTES_MAX,
