@@ -61,6 +61,9 @@ async fn answer(request: Request) -> (u16, Option<String>) {
     (status, selected.into_iter().next())
 }
 
+/// What it is, its query and headers, the status, the selected subprotocol.
+type Case<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, u16, Option<&'a str>);
+
 #[tokio::test]
 async fn a_page_is_let_in_by_cookie_query_or_subprotocol_and_is_selected_what_it_offered() {
     let server = Server::dev();
@@ -73,7 +76,7 @@ async fn a_page_is_let_in_by_cookie_query_or_subprotocol_and_is_selected_what_it
     let offer = "sec-websocket-protocol";
     let v0 = Some("carillon.v0");
     // What the page sends, what it is answered, and what is selected. Offered and not selected: a browser gives up.
-    let table: [(&str, &str, Vec<(&str, &str)>, u16, Option<&str>); 13] = [
+    let table: [Case; 13] = [
         ("a cookie", "", vec![cookie], 101, None),
         ("a query", &query, vec![], 101, None),
         ("a query among others", &format!("?v=2&token={token}&t=1"), vec![], 101, None),
