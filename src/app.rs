@@ -8,7 +8,7 @@ use crate::{
     auth::{ApiKeys, Door},
     broker::Broker,
     cluster::{Node, StartError, Surroundings},
-    config::{Config, limits::CLOSE_TIMEOUT},
+    config::{Config, Limits, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
     records::retention,
@@ -80,7 +80,8 @@ impl Server {
     /// See [`ServerError`]; nothing is left running.
     pub async fn start(config: Config, extra: axum::Router) -> Result<Self, ServerError> {
         telemetry::metrics::install();
-        transport::raise_open_files(config.limits.connections_total);
+        let listeners = 1 + usize::from(config.server.admin_listen.is_some());
+        let room = transport::raise_open_files(config.limits.connections_total, listeners);
         let tls = config.server.tls.as_ref().map(transport::acceptor).transpose()?;
         // Bound first: a second server on the same port ends here, before it touches anything.
         let listener = bind(config.server.listen, "server.listen").await?;
@@ -105,7 +106,8 @@ impl Server {
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let door = Arc::new(Door::new(&config.auth, config.server.dev));
         let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &config.limits)));
-        let gate = Arc::new(Gate::new(door, house, (Caps::new(&config.limits), config.server.node_id)));
+        let caps = Caps::new(&Limits { connections_total: room.sessions, ..config.limits.clone() });
+        let gate = Arc::new(Gate::new(door, house, (caps, config.server.node_id)));
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -135,6 +137,7 @@ impl Server {
             router: public,
             tls,
             trusted_proxies: config.server.trusted_proxies.clone().into(),
+            http_connections: room.http,
             tracker: server.tracker.clone(),
         };
         server.tracker.spawn(transport::serve(listener, serving.clone(), server.closing.clone()));

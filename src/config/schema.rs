@@ -257,7 +257,11 @@ tenant = "default""#,
     ),
     integer!(retention.resume_bytes, 0..=BYTES_MAX, "About how many bytes of such events are kept."),
     integer!(drain.seconds, 0..=3_600, "Over how many seconds closes are spread at SIGTERM."),
-    integer!(storage.reserve_bytes, 0..=BYTES_MAX, "Below this much free disk, durable calls are refused."),
+    integer!(
+        storage.reserve_bytes,
+        0..=BYTES_MAX,
+        "Below this much free disk, and below 4 MiB in any case, durable calls are refused."
+    ),
     integer!(
         storage.snapshot_log_bytes,
         1_048_576..=BYTES_MAX,

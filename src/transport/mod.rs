@@ -15,10 +15,10 @@ mod tls;
 
 pub use caps::{Caps, Full, Place};
 pub use gate::Gate;
-pub use nofile::raise_open_files;
+pub use nofile::{Room, raise_open_files};
 pub use tls::{TlsError, acceptor};
 
-use crate::config::limits::{HANDSHAKES_MAX, HTTP_CONNECTIONS_MAX};
+use crate::config::limits::HANDSHAKES_MAX;
 use connection::Shared;
 use metrics::Meters;
 use std::{
@@ -48,6 +48,8 @@ pub struct Serving {
     pub tls: Option<TlsAcceptor>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpAddr]>,
+    /// Connections that are no sessions (yet).
+    pub http_connections: usize,
     /// Every task is spawned through it: connections, and sessions, which outlive the listener.
     pub tracker: TaskTracker,
 }
@@ -62,7 +64,8 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         shutdown: shutdown.clone(),
     });
-    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(shared.serving.http_connections));
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -73,10 +76,19 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
             Ok(accepted) => accepted,
             Err(error) => {
                 shared.meters.accept_errors.increment(1);
-                recover(&error).await;
+                if is_of_the_process(&error) {
+                    if !is_failing {
+                        tracing::warn!(%error, "connections cannot be accepted; trying again and again");
+                    }
+                    is_failing = true;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
                 continue;
             }
         };
+        if std::mem::take(&mut is_failing) {
+            tracing::info!("connections are accepted again");
+        }
         let Ok(place) = places.clone().try_acquire_owned() else {
             refuse_at_once(&stream);
             continue;
@@ -89,18 +101,14 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
 }
 
 /// An error of one connection is nothing; one of the process (EMFILE) would come again at once.
-async fn recover(error: &io::Error) {
+fn is_of_the_process(error: &io::Error) -> bool {
     let of_the_connection = [
         ErrorKind::ConnectionAborted,
         ErrorKind::ConnectionReset,
         ErrorKind::ConnectionRefused,
         ErrorKind::Interrupted,
     ];
-    if of_the_connection.contains(&error.kind()) {
-        return;
-    }
-    tracing::warn!(%error, "a connection could not be accepted; trying again");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    !of_the_connection.contains(&error.kind())
 }
 
 /// Too many connections that aren't sessions: no task, no buffer, one write.

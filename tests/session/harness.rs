@@ -4,7 +4,7 @@ use carillon::{
     auth::{Door, Grant, sign},
     broker::{Broker, Publication},
     cluster::{Node, Surroundings},
-    config::{Config, JwtKey, Limits},
+    config::{Config, JwtKey, Limits, limits},
     endpoints::{Endpoints, PresenceDesk},
     protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
     session::House,
@@ -63,6 +63,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
         tls,
         trusted_proxies: [IpAddr::from([127, 0, 0, 1])].into(),
+        http_connections: limits::HTTP_CONNECTIONS_MAX,
         tracker: tracker.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -44,6 +44,15 @@ impl<'a> User<'a> {
 
     /// A token that is good for so many seconds.
     pub fn token_for(self, ttl_seconds: u64) -> String {
+        self.sign(ttl_seconds, &JwtKey::development())
+    }
+
+    /// A token of the default tenant, good for an hour, signed with another key.
+    pub fn token_signed_with(self, id: &str, secret: &[u8]) -> String {
+        self.sign(3_600, &JwtKey { id: id.into(), secret: secret.to_vec(), ..JwtKey::development() })
+    }
+
+    fn sign(self, ttl_seconds: u64, key: &JwtKey) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let grant = Grant {
             user: UserId::new(self.id).expect("an id"),
@@ -57,7 +66,7 @@ impl<'a> User<'a> {
             issued_at: Timestamp::from_seconds(now.try_into().expect("before the end of time")),
             ttl_seconds,
         };
-        sign(&JwtKey::development(), &grant).expect("signed")
+        sign(key, &grant).expect("signed")
     }
 
     /// The id as frames have it.
