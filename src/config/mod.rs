@@ -26,4 +26,4 @@ pub use load::{Flag, load};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use origin::OriginPattern;
 pub(crate) use origin::split_host_port;
-pub use sections::{Config, Drain, Log, Presence, Retention, Server, Storage, Tls};
+pub use sections::{Config, Drain, Kept, Log, Presence, Retention, Server, Storage, Tls};

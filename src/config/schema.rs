@@ -98,7 +98,24 @@ macro_rules! switch {
     };
 }
 
+/// What is kept of one level, `retention.LEVEL_per_user` and `retention.LEVEL_days`.
+macro_rules! kept {
+    ($level:ident . $key:ident, $range:expr, $doc:literal) => {
+        Setting {
+            path: concat!("retention.", stringify!($level), "_", stringify!($key)),
+            doc: $doc,
+            kind: Kind::Integer {
+                range: $range,
+                get: |config| config.retention.$level.$key,
+                set: |config, value| config.retention.$level.$key = value,
+            },
+        }
+    };
+}
+
 const SECONDS_MAX: u64 = 86_400;
+const KEPT_MAX: u64 = 10_000_000;
+const DAYS_MAX: u64 = 36_500;
 const BYTES_MAX: u64 = 1 << 40;
 
 /// All settings, in the order of the file. Tables stand last in their section: in TOML, a key after
@@ -248,8 +265,16 @@ tenant = "default""#,
     integer!(limits.ping_timeout_seconds, 1..=3_600, "How long a pong may take; less than the interval."),
     integer!(limits.proposals_waiting, 16..=1_048_576, "Durable commands that wait for the log."),
     integer!(presence.grace_seconds, 0..=SECONDS_MAX, "How long a user stays online after the last tab has gone."),
-    integer!(retention.notifications_per_user, 0..=10_000_000, "Newest notifications kept per user; 0: all."),
-    integer!(retention.notifications_days, 0..=36_500, "Days that a notification is kept; 0: for ever."),
+    integer!(retention.notifications_per_user, 0..=KEPT_MAX, "Newest notifications kept per user; 0: all."),
+    integer!(retention.notifications_days, 0..=DAYS_MAX, "Days that a notification is kept; 0: for ever."),
+    kept!(info.per_user, 0..=KEPT_MAX, "Newest notifications of level info kept per user; 0: all."),
+    kept!(info.days, 0..=DAYS_MAX, "Days that a notification of level info is kept; 0: for ever."),
+    kept!(success.per_user, 0..=KEPT_MAX, "Newest of level success kept per user; 0: all."),
+    kept!(success.days, 0..=DAYS_MAX, "Days that one of level success is kept; 0: for ever."),
+    kept!(warning.per_user, 0..=KEPT_MAX, "Newest of level warning kept per user; 0: all."),
+    kept!(warning.days, 0..=DAYS_MAX, "Days that one of level warning is kept; 0: for ever."),
+    kept!(error.per_user, 0..=KEPT_MAX, "Newest of level error kept per user; 0: all."),
+    kept!(error.days, 0..=DAYS_MAX, "Days that one of level error is kept; 0: for ever."),
     integer!(drain.seconds, 0..=3_600, "Over how many seconds closes are spread at SIGTERM."),
     integer!(storage.reserve_bytes, 0..=BYTES_MAX, "Below this much free disk, durable calls are refused."),
     integer!(

@@ -66,6 +66,30 @@ pub struct Retention {
     pub notifications_per_user: u64,
     /// Days that a notification is kept; 0: for ever.
     pub notifications_days: u64,
+    /// What is kept of level `info`, within the above.
+    pub info: Kept,
+    /// … of `success`.
+    pub success: Kept,
+    /// … of `warning`.
+    pub warning: Kept,
+    /// … of `error`.
+    pub error: Kept,
+}
+
+/// `retention.LEVEL_per_user`, `retention.LEVEL_days`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Newest notifications of the level kept per user; 0: all.
+    pub per_user: u64,
+    /// Days that one is kept; 0: for ever.
+    pub days: u64,
+}
+
+impl Retention {
+    /// Each level with what is kept of it.
+    pub fn levels(&self) -> [(&'static str, &Kept); 4] {
+        [("info", &self.info), ("success", &self.success), ("warning", &self.warning), ("error", &self.error)]
+    }
 }
 
 /// `[drain]`

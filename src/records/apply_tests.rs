@@ -1,7 +1,10 @@
 //! What went wrong once, or would be worst: each case a command or two against tables in memory.
 
 use super::{
-    Batch, Command, EffectKind, Idempotency, Op, Rejection, Reply, apply_batch, dashboard, directory, presence,
+    Batch, Command, EffectKind, Idempotency, Op, Rejection, Reply, apply_batch, dashboard, directory,
+    keys::Key,
+    presence,
+    txn::{Row, Txn},
 };
 use crate::{
     protocol::{Tenant, Timestamp, UserId},
@@ -11,8 +14,8 @@ use carillon_storage::tables::MemoryTables;
 
 /// Tables, and the log so far.
 #[derive(Default)]
-struct Log {
-    tables: MemoryTables,
+pub(super) struct Log {
+    pub(super) tables: MemoryTables,
     index: u64,
 }
 
@@ -27,8 +30,16 @@ impl Log {
         (applied.replies[0].clone(), applied.effects.into_iter().map(|effect| effect.kind).collect())
     }
 
-    fn apply(&mut self, op: Op) -> Reply {
+    pub(super) fn apply(&mut self, op: Op) -> Reply {
         self.apply_with(op, None).0
+    }
+
+    /// Writes a row past the log.
+    pub(super) fn store<R: Row>(&mut self, key: Key, row: &R) {
+        let mut txn = Txn::new(&self.tables);
+        txn.put(key, row).expect("a row");
+        let writes = txn.into_writes();
+        self.tables.commit(&writes, b"").expect("rows that tables take");
     }
 }
 

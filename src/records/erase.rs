@@ -32,6 +32,7 @@ pub(crate) fn erase<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Resul
         Table::Payments,
         Table::ExpiryWarnings,
         // Last: while there are notifications, their counts stay with them.
+        Table::LevelCounts,
         Table::Inboxes,
     ];
     for table in many {

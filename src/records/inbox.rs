@@ -7,6 +7,7 @@ use super::{
     RecordsError, Reply,
     apply::Step,
     keys::{Key, Table},
+    levels,
     rows::{Inbox, Notification, TenantFigures},
     txn::{self, get},
 };
@@ -134,6 +135,7 @@ pub(crate) fn delete<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, id: u64
         show(step, user, vec![frames::unread_count(inbox.unread)], None);
     }
     step.txn.put(inbox_key, &inbox)?;
+    levels::uncount(step, user, std::iter::once((id, row.level.as_str())))?;
     Ok(Reply::Inbox { found: true, changed: true, unread: inbox.unread })
 }
 
@@ -169,6 +171,7 @@ pub(crate) fn expire<S: Read>(
     if let Some(error) = failed {
         return Err(error);
     }
+    levels::uncount(step, user, gone.iter().map(|(key, row)| (Key::last_number(key.as_bytes()), row.level.as_str())))?;
     let removed = gone.len() as u64;
     let unread_before = inbox.unread;
     for (key, row) in gone {
@@ -185,7 +188,7 @@ pub(crate) fn expire<S: Read>(
 }
 
 /// Counts a notification out; whether it was unread.
-fn take_out(inbox: &mut Inbox, row: &Notification) -> bool {
+pub(crate) fn take_out(inbox: &mut Inbox, row: &Notification) -> bool {
     let was_unread = !inbox.has_read(row);
     inbox.total = inbox.total.saturating_sub(1);
     if was_unread {
@@ -194,7 +197,7 @@ fn take_out(inbox: &mut Inbox, row: &Notification) -> bool {
     was_unread
 }
 
-fn show<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: Vec<String>, except: Option<SessionId>) {
+pub(crate) fn show<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: Vec<String>, except: Option<SessionId>) {
     step.publish(GroupName::NotificationsUser(user.clone()), frames, except);
 }
 

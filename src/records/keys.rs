@@ -26,6 +26,7 @@ pub(crate) enum Table {
     Nodes = 15,
     Erasures = 16,
     LockedOut = 17,
+    LevelCounts = 18,
 }
 
 /// A row's key.

@@ -6,7 +6,9 @@ use crate::{
 };
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{Command, Op, Rejection, Reply, dashboard, directory, inbox, presence, subscriptions},
+    records::{
+        Command, LevelBound, Op, Rejection, Reply, dashboard, directory, inbox, levels, presence, subscriptions,
+    },
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,6 +40,7 @@ struct Note {
     id: u64,
     user: UserId,
     read: bool,
+    level: String,
     at: Timestamp,
 }
 
@@ -125,7 +128,7 @@ impl Model {
         let (tenant, at) = (&command.tenant, command.at);
         let of = self.tenants.entry(tenant.clone()).or_default();
         match &command.op {
-            Op::SendNotification { users, .. } => of.send(users, at),
+            Op::SendNotification { users, level, .. } => of.send(users, level, at),
             Op::SetRead { user, id, read, .. } => of.set_read(user, *id, *read),
             Op::ReadAll { user, .. } => {
                 let changed = of.unread(user) > 0;
@@ -139,6 +142,7 @@ impl Model {
                 Reply::Inbox { found: there, changed: there, unread: of.unread(user) }
             }
             Op::Expire { user, keep, before } => of.expire(user, *keep, *before),
+            Op::ExpireLevels { user, bounds } => of.expire_levels(user, bounds),
             Op::UpdateSubscription { user, data } => of.subscribe(user, data),
             Op::RaiseAlert { .. } => {
                 of.last_alert += 1;
@@ -244,6 +248,7 @@ impl Model {
                 let kept = of.notes.iter().rev().filter(|n| n.user == user).map(|n| (n.id, n.read));
                 assert_eq!(shown, kept.collect::<Vec<_>>(), "notifications of {user} in {tenant}");
                 assert_eq!(inbox::unread_count(rows, &tenant, &user).expect("read"), of.unread(&user));
+                of.compare_levels(machine, (&tenant, &user));
                 of.compare_subscriptions(machine, (&tenant, &user));
                 let name = directory::of(rows, &tenant, &user).expect("read").map(|row| row.username);
                 assert_eq!(name, of.people.get(&user).map(|person| person.name.clone()));
@@ -261,11 +266,12 @@ impl Of {
         self.notes.iter().filter(|note| note.user == *user && !note.read).count() as u64
     }
 
-    fn send(&mut self, users: &[UserId], at: Timestamp) -> Reply {
+    fn send(&mut self, users: &[UserId], level: &str, at: Timestamp) -> Reply {
         let mut notifications = Vec::new();
         for user in users {
             self.last_note += 1;
-            self.notes.push(Note { id: self.last_note, user: user.clone(), read: false, at });
+            let level = level.to_owned();
+            self.notes.push(Note { id: self.last_note, user: user.clone(), read: false, level, at });
             notifications.push((user.clone(), self.last_note));
         }
         Reply::Created { notifications, created_at: at }
@@ -279,17 +285,48 @@ impl Of {
     }
 
     fn expire(&mut self, user: &UserId, keep: u64, before: Option<Timestamp>) -> Reply {
-        let mut left = self.notes.iter().filter(|note| note.user == *user).count() as u64;
+        let removed = self.forget((keep, before), |note| note.user == *user);
+        Reply::Progress { removed, more: false }
+    }
+
+    fn expire_levels(&mut self, user: &UserId, bounds: &[LevelBound]) -> Reply {
+        let mut removed = 0;
+        for bound in bounds {
+            let is_meant = |note: &Note| note.user == *user && note.level == bound.level;
+            removed += self.forget((bound.keep, bound.before), is_meant);
+        }
+        Reply::Progress { removed, more: false }
+    }
+
+    /// Of those that are meant, the newest `keep` stay, and none from before; how many went.
+    fn forget(&mut self, (keep, before): (u64, Option<Timestamp>), is_meant: impl Fn(&Note) -> bool) -> u64 {
+        let mut left = self.notes.iter().filter(|note| is_meant(note)).count() as u64;
         let total = self.notes.len();
         self.notes.retain(|note| {
-            if note.user != *user {
+            if !is_meant(note) {
                 return true;
             }
             let goes = (keep > 0 && left > keep) || before.is_some_and(|before| note.at < before);
             left -= 1;
             !goes
         });
-        Reply::Progress { removed: (total - self.notes.len()) as u64, more: false }
+        (total - self.notes.len()) as u64
+    }
+
+    /// What the machine has counted by level is a recount.
+    fn compare_levels(&self, machine: &Machine, (tenant, user): (&Tenant, &UserId)) {
+        let Some(counts) = levels::counts_of(&machine.tables, tenant, user).expect("read") else { return };
+        let mut kept = BTreeMap::<_, u64>::new();
+        for note in self.notes.iter().filter(|note| note.user == *user && note.id <= counts.counted_to) {
+            *kept.entry(note.level.clone()).or_default() += 1;
+        }
+        for level in &counts.levels {
+            let oldest = self.notes.iter().find(|note| note.user == *user && note.level == level.level);
+            let oldest = oldest.expect("counted");
+            assert!(level.first <= oldest.id && level.oldest <= oldest.at, "{level:?} of {user} in {tenant}");
+        }
+        let counted = counts.levels.into_iter().map(|level| (level.level, level.count)).collect();
+        assert_eq!(kept, counted, "levels of {user} in {tenant}");
     }
 
     fn subscribe(&mut self, user: &UserId, data: &str) -> Reply {
