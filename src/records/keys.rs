@@ -27,6 +27,7 @@ pub(crate) enum Table {
     Erasures = 16,
     LockedOut = 17,
     LevelCounts = 18,
+    Demoted = 19,
 }
 
 /// A row's key.

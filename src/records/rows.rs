@@ -128,6 +128,15 @@ pub struct LockedOut {
 }
 row!(LockedOut, "lock-out");
 
+/// What is left of an erased user whom the backend had stated, and not as staff: that tokens from before make nobody
+/// staff.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demoted {
+    /// When the backend last stated what the user is.
+    pub stated_at: Timestamp,
+}
+row!(Demoted, "demotion");
+
 /// A user's dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dashboard {

@@ -33,6 +33,8 @@ struct Of {
     last_alert: u64,
     answered: HashMap<[u8; 32], ([u8; 32], Reply, Timestamp)>,
     people: BTreeMap<UserId, Person>,
+    /// When the backend had last stated who was erased, and was not staff.
+    demoted: HashMap<UserId, Timestamp>,
     presence: HashMap<UserId, Here>,
 }
 
@@ -149,7 +151,7 @@ impl Model {
                 Reply::Alert { id: of.last_alert }
             }
             Op::PutUser { user, username, is_active, is_staff, .. } => {
-                let person = of.people.entry(user.clone()).or_default();
+                let person = of.person(user);
                 person.name = username.clone().unwrap_or(person.name.clone());
                 person.inactive = !is_active.unwrap_or(!person.inactive);
                 person.staff = is_staff.unwrap_or(person.staff);
@@ -164,18 +166,18 @@ impl Model {
             }
             Op::SeeUser { user, username, is_staff, issued_at, .. } => {
                 let is_new = !of.people.contains_key(user);
-                let person = of.people.entry(user.clone()).or_default();
+                let person = of.person(user);
                 let after_backend = person.stated.is_none_or(|at| issued_at.is_some_and(|issued| issued > at));
                 let after_token = person.token.is_none_or(|at| issued_at.is_some_and(|issued| issued >= at));
                 let is_news = (&person.name, person.names, person.staff) != (username, ("f", "l"), *is_staff);
                 if is_new || (after_backend && after_token && is_news) {
                     (person.name, person.names) = (username.clone(), ("f", "l"));
-                    (person.staff, person.token) = (*is_staff, *issued_at);
+                    (person.staff, person.token) = (*is_staff && after_backend, *issued_at);
                 }
                 Reply::Done
             }
             Op::RevokeTokens { user } => {
-                of.people.entry(user.clone()).or_default();
+                of.person(user);
                 Reply::Done
             }
             Op::EraseUser { user } => self.erase(tenant, user),
@@ -221,7 +223,10 @@ impl Model {
         of.notes.retain(|note| note.user != *user);
         of.subscriptions.retain(|(of, _)| of != user);
         of.history.remove(user);
-        of.people.remove(user);
+        if let Some(person) = of.people.remove(user) {
+            of.demoted.remove(user);
+            of.demoted.extend(person.stated.filter(|_| !person.staff).map(|at| (user.clone(), at)));
+        }
         if of.presence.remove(user).is_some_and(|here| !here.boots.is_empty()) {
             self.transitions.push((tenant.clone(), user.as_str().into(), false));
         }
@@ -252,6 +257,10 @@ impl Model {
                 of.compare_subscriptions(machine, (&tenant, &user));
                 let name = directory::of(rows, &tenant, &user).expect("read").map(|row| row.username);
                 assert_eq!(name, of.people.get(&user).map(|person| person.name.clone()));
+                let (_, known) = directory::known(rows, &tenant, &user).expect("read");
+                let staff = of.people.get(&user).is_some_and(|person| person.staff);
+                let stated = of.people.get(&user).map_or(of.demoted.get(&user).copied(), |person| person.stated);
+                assert_eq!((known.is_staff, known.stated_at), (staff, stated));
                 let here = presence::of(rows, &tenant, &user).expect("read");
                 let here = here.map(|row| (row.online_since.is_some(), row.boots, row.last_seen, row.last_activity));
                 let kept = of.presence.get(&user);
@@ -262,6 +271,12 @@ impl Model {
 }
 
 impl Of {
+    /// Somebody's entry, made if there is none.
+    fn person(&mut self, user: &UserId) -> &mut Person {
+        let stated = self.demoted.get(user).copied();
+        self.people.entry(user.clone()).or_insert_with(|| Person { stated, ..Person::default() })
+    }
+
     fn unread(&self, user: &UserId) -> u64 {
         self.notes.iter().filter(|note| note.user == *user && !note.read).count() as u64
     }

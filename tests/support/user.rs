@@ -44,7 +44,12 @@ impl<'a> User<'a> {
 
     /// A token that is good for so many seconds.
     pub fn token_for(self, ttl_seconds: u64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        self.token_issued_in(0, ttl_seconds)
+    }
+
+    /// A token that is issued in so many seconds, and good for so many more.
+    pub fn token_issued_in(self, seconds: u64, ttl_seconds: u64) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + seconds;
         let grant = Grant {
             user: UserId::new(self.id).expect("an id"),
             tenant: Tenant::default(),
