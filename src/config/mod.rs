@@ -10,6 +10,7 @@ mod describe;
 mod keys;
 pub mod limits;
 mod load;
+mod log_filter;
 mod mistake;
 mod origin;
 mod raw;

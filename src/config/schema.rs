@@ -3,6 +3,7 @@
 use super::{
     Config, OriginPattern, Tls,
     keys::{read_api_keys, read_jwt_keys},
+    log_filter,
     mistake::Mistake,
     raw::Node,
 };
@@ -286,11 +287,11 @@ tenant = "default""#,
     integer!(storage.cache_bytes, 1_048_576..=BYTES_MAX, "Cache of the tables."),
     Setting {
         path: "log.level",
-        doc: "error, warn, info, debug or trace; or a filter by module, info,carillon::auth=debug.",
+        doc: "error, warn, info, debug, trace or off; or levels by module, info,carillon::auth=debug.",
         kind: Kind::Text {
             example: "info",
             get: |config| Some(config.log.level.clone()),
-            set: |config, text| log_filter(text).map(|level| config.log.level = level.into()),
+            set: |config, text| log_filter::parse(text).map(|level| config.log.level = level),
         },
     },
     Setting {
@@ -316,13 +317,6 @@ fn filled(text: &str) -> Result<&str, String> {
 fn cookie_name(text: &str) -> Result<&str, String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.bytes().all(fits) { Ok(text) } else { Err("write a cookie's name, like carillon_token".into()) }
-}
-
-fn log_filter(text: &str) -> Result<&str, String> {
-    filled(text)?;
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text)
-        .map_err(|_| "write error, warn, info, debug, trace, or a filter like info,carillon::auth=debug".into())
 }
 
 fn log_format(text: &str) -> Result<bool, String> {
