@@ -3,6 +3,7 @@
 use super::{
     Config, OriginPattern, Tls,
     keys::{read_api_keys, read_jwt_keys},
+    limits::HTTP_CONNECTIONS_MAX,
     log_filter,
     mistake::Mistake,
     raw::Node,
@@ -255,6 +256,11 @@ tenant = "default""#,
     integer!(limits.connections_total, 1..=10_000_000, "Connections of this node."),
     integer!(limits.connections_per_user, 1..=10_000_000, "Connections of one user on this node."),
     integer!(limits.connections_per_address, 1..=10_000_000, "Connections from one address."),
+    integer!(
+        limits.http_connections_per_address,
+        1..=HTTP_CONNECTIONS_MAX as u64,
+        "Connections from one address that are not, or not yet, WebSockets; trusted proxies may have more."
+    ),
     integer!(limits.message_bytes, 1_024..=16_777_216, "Largest WebSocket message and frame from a client."),
     integer!(limits.messages_per_second, 1..=1_000_000, "Messages per second that one socket may send, on average."),
     integer!(limits.messages_burst, 1..=1_000_000, "Messages that one socket may send at once."),
