@@ -138,6 +138,7 @@ impl Server {
             tls,
             trusted_proxies: config.server.trusted_proxies.clone().into(),
             http_connections: room.http,
+            http_per_address: config.limits.http_connections_per_address,
             tracker: server.tracker.clone(),
         };
         server.tracker.spawn(transport::serve(listener, serving.clone(), server.closing.clone()));

@@ -10,8 +10,11 @@ mod gate;
 mod handshake;
 mod metrics;
 mod nofile;
+mod places;
 mod refuse;
+mod stalled;
 mod tls;
+mod unread;
 
 pub use caps::{Caps, Full, Place};
 pub use gate::Gate;
@@ -21,6 +24,7 @@ pub use tls::{TlsError, acceptor};
 use crate::config::limits::HANDSHAKES_MAX;
 use connection::Shared;
 use metrics::Meters;
+use places::{NoPlace, Places};
 use std::{
     io::{self, ErrorKind},
     net::IpAddr,
@@ -50,6 +54,8 @@ pub struct Serving {
     pub trusted_proxies: Arc<[IpAddr]>,
     /// Connections that are no sessions (yet).
     pub http_connections: usize,
+    /// Connections from one address that aren't WebSockets; proxies that are trusted may have more.
+    pub http_per_address: usize,
     /// Every task is spawned through it: connections, and sessions, which outlive the listener.
     pub tracker: TaskTracker,
 }
@@ -58,13 +64,14 @@ pub struct Serving {
 /// Sessions stay: see [`crate::broker::Broker::drain`].
 pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) {
     let tracker = serving.tracker.clone();
+    let bounds = (serving.http_connections, serving.http_per_address);
+    let places = Places::new(bounds, serving.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         serving,
         meters: Meters::default(),
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         shutdown: shutdown.clone(),
     });
-    let places = Arc::new(Semaphore::new(shared.serving.http_connections));
     let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
@@ -89,9 +96,12 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         if std::mem::take(&mut is_failing) {
             tracing::info!("connections are accepted again");
         }
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            refuse_at_once(&stream);
-            continue;
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                refuse_at_once(&stream, full);
+                continue;
+            }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY");
@@ -112,15 +122,19 @@ fn is_of_the_process(error: &io::Error) -> bool {
 }
 
 /// Too many connections that aren't sessions: no task, no buffer, one write.
-fn refuse_at_once(stream: &TcpStream) {
-    const BODY: &str = r#"{"error":{"code":"full","message":"too many connections; come back later"}}"#;
+fn refuse_at_once(stream: &TcpStream, full: NoPlace) {
+    let (status, code, message) = match full {
+        NoPlace::Total => ("503 Service Unavailable", "full", "too many connections; come back later"),
+        NoPlace::Address => ("429 Too Many Requests", "address_full", "too many connections from this address"),
+    };
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
     let response = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
+        "HTTP/1.1 {status}\r\nRetry-After: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         refuse::RETRY_AFTER_SECONDS,
-        BODY.len(),
+        body.len(),
     );
-    Meters::refused("full");
+    Meters::refused(code);
     // Whether it arrives is the peer's luck.
     let _ = stream.try_write(response.as_bytes());
 }

@@ -64,6 +64,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
         tls,
         trusted_proxies: [IpAddr::from([127, 0, 0, 1])].into(),
         http_connections: limits::HTTP_CONNECTIONS_MAX,
+        http_per_address: 4_096,
         tracker: tracker.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
