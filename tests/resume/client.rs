@@ -155,7 +155,12 @@ impl Client {
         let mut visit = Visit { wired, early: None, asked: VecDeque::new(), messages: u64::MAX };
         let mut ready = Some(ready);
         while !self.events.iter().rev().take(8).any(|event| event.end_of_phase() == Some(phase)) {
-            let Some(Ok(message)) = visit.wired.next().await else { break };
+            let next = tokio::time::timeout(Duration::from_millis(200), visit.wired.next()).await;
+            let message = match next {
+                Ok(Some(Ok(message))) => message,
+                Err(_elapsed) if !self.board.is_stopped() => continue,
+                _ => break,
+            };
             if let Err(Over::Wrong(what)) = self.hear(&mut visit, message) {
                 self.board.fail(format!("undisturbed {}: {what}", self.name()));
                 break;
