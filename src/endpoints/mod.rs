@@ -205,18 +205,14 @@ impl Endpoints {
         Ok(self.records.read(|rows| journal::is_known(rows, after, applied))?)
     }
 
-    /// What happened on a client's endpoint after a position, a page of it; `None` if some of it is not kept any more:
-    /// a slow reader may take longer than the journal does.
+    /// What happened on a client's endpoint after a position, a page of it; `None` if a part of that is forgotten.
     ///
     /// # Errors
     /// When rows can't be read.
     pub fn missed(&self, client: &Client, after: Pos) -> Result<Option<Missed>, AdmitError> {
         let group = client.endpoint.group(&client.tenant, &client.user);
         let size = PageSize { events: RESUME_PAGE_EVENTS, bytes: RESUME_PAGE_BYTES };
-        let (page, at) = self.records.read_at(|rows| {
-            let is_whole = journal::reaches_back_to(rows, after)?;
-            is_whole.then(|| journal::after(rows, &group, (after, size))).transpose()
-        })?;
+        let (page, at) = self.records.read_at(|rows| journal::after(rows, &group, (after, size)))?;
         let Some(page) = page else { return Ok(None) };
         let mut messages = Vec::new();
         let mut waiting: Vec<String> = Vec::new();

@@ -167,15 +167,7 @@ pub fn history(read: &impl Read) -> Result<Option<u64>, RecordsError> {
 /// # Errors
 /// When rows can't be read.
 pub fn is_known(read: &impl Read, cursor: Cursor, applied: Pos) -> Result<bool, RecordsError> {
-    Ok(history(read)? == Some(cursor.history) && reaches_back_to(read, cursor.pos)? && cursor.pos <= applied)
-}
-
-/// Whether nothing after this position was forgotten.
-///
-/// # Errors
-/// When rows can't be read.
-pub fn reaches_back_to(read: &impl Read, pos: Pos) -> Result<bool, RecordsError> {
-    Ok(pos >= state(read)?.floor)
+    Ok(history(read)? == Some(cursor.history) && cursor.pos >= state(read)?.floor && cursor.pos <= applied)
 }
 
 fn state(read: &impl Read) -> Result<Journal, RecordsError> {
@@ -200,12 +192,15 @@ pub struct Page {
     pub more: bool,
 }
 
-/// What happened in a group after `after`.
+/// What happened in a group after `after`; `None` if a part of that is forgotten already.
 ///
 /// # Errors
 /// When rows can't be read.
-pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) -> Result<Page, RecordsError> {
+pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) -> Result<Option<Page>, RecordsError> {
     let journal = state(read)?;
+    if after < journal.floor {
+        return Ok(None);
+    }
     let mut found: Vec<(Pos, JournalEvent)> = Vec::new();
     let (mut bytes, mut more) = (0, false);
     let mut failed = None;
@@ -238,7 +233,7 @@ pub fn after(read: &impl Read, group: &Group, (after, size): (Pos, PageSize)) ->
         return Err(error);
     }
     let events = found.into_iter().map(|(pos, event)| Ok((pos, frames_of(read, &group.tenant, event)?)));
-    Ok(Page { events: events.collect::<Result<_, RecordsError>>()?, more })
+    Ok(Some(Page { events: events.collect::<Result<_, RecordsError>>()?, more }))
 }
 
 /// The first bucket that may hold something after `after`.

@@ -20,8 +20,8 @@ pub(super) enum Step {
     GoOn(Pos),
     /// The session hears what happens from now on.
     Done,
-    /// The client read so slowly that what comes next is not kept any more.
-    Forgotten,
+    /// The reader was so slow that the journal has forgotten the rest.
+    TooLate,
 }
 
 /// Answers the request; where the replay begins, if there is one.
@@ -47,8 +47,9 @@ pub(super) fn begin(
 pub(super) fn step((endpoints, session): (&Endpoints, &Session), after: Pos) -> Result<Step, AdmitError> {
     // Held from before the page is read: what is committed meanwhile is in one of the two.
     session.hold();
-    let Some(missed) = endpoints.missed(&session.client, after)? else { return Ok(Step::Forgotten) };
-    let Missed { messages, last, at, more } = missed;
+    let Some(Missed { messages, last, at, more }) = endpoints.missed(&session.client, after)? else {
+        return Ok(Step::TooLate);
+    };
     if more {
         session.skip();
         session.replay(&messages);

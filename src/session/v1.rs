@@ -49,9 +49,9 @@ impl<P: Send + 'static> Task<P> {
         loop {
             match resume::step(place, after)? {
                 Step::Done => return Ok(()),
-                // It comes back, resumes, and is told so.
-                Step::Forgotten => return Err(End::Ours(Close::Slow)),
                 Step::GoOn(last) => after = last,
+                // Resuming again, the client is told.
+                Step::TooLate => return Err(End::Ours(Close::Slow.said_in(Edition::V1))),
             }
             poll_fn(|cx| match self.poll_write(cx) {
                 Poll::Ready(end) => Poll::Ready(Err(end)),

@@ -60,10 +60,32 @@ fn announced(machine: &Machine, group: &Group) -> Vec<(Pos, Vec<Value>)> {
     events.collect()
 }
 
+/// The first position from which everything is known.
+fn floor(machine: &Machine) -> Pos {
+    let history = journal::history(&machine.tables).expect("read").expect("begun");
+    let is_known = |pos: &u64| {
+        let cursor = Cursor { history, pos: Pos(*pos) };
+        journal::is_known(&machine.tables, cursor, Pos(u64::MAX)).expect("read")
+    };
+    let (mut unknown, mut known) = (0, u64::MAX);
+    while known - unknown > 1 {
+        let middle = unknown + (known - unknown) / 2;
+        if is_known(&middle) { known = middle } else { unknown = middle }
+    }
+    let floor = Pos(known);
+    let before = journal::after(&machine.tables, &group_of_nobody(), (Pos(known - 1), SIZE)).expect("read");
+    assert!(before.is_none(), "what is forgotten is not walked");
+    floor
+}
+
+fn group_of_nobody() -> Group {
+    Group { tenant: Tenant::default(), name: GroupName::Presence }
+}
+
 fn walk(machine: &Machine, group: &Group) -> Vec<(Pos, Vec<Value>)> {
-    let (mut after, mut all) = (Pos(0), Vec::new());
+    let (mut after, mut all) = (floor(machine), Vec::new());
     loop {
-        let page = journal::after(&machine.tables, group, (after, SIZE)).expect("read");
+        let page = journal::after(&machine.tables, group, (after, SIZE)).expect("read").expect("known");
         after = page.events.last().map_or(after, |(pos, _)| *pos);
         let frames = |frames: Vec<String>| frames.iter().map(|frame| nameless(frame)).collect();
         all.extend(page.events.into_iter().map(|(pos, of)| (pos, frames(of))));
