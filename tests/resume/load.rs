@@ -83,7 +83,7 @@ impl Writer {
                 10 if self.random.one_in(4) => self.read_all(user).await,
                 10..=12 => {
                     self.send(Stream::Dashboard(user.clone()), "dashboard_update", &format!("/users/{user}/dashboard"))
-                        .await
+                        .await;
                 }
                 13..=16 => self.subscription(user).await,
                 17..=18 => self.send(Stream::AdminDashboard, "system_update", "/admin/dashboard").await,
