@@ -1,4 +1,4 @@
-# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.
+# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.11.
 
 CARGO ?= cargo
 
