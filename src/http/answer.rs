@@ -25,6 +25,19 @@ impl Answer {
         Self { status, body: serde_json::to_string(body).unwrap_or_default(), is_replay: false }
     }
 
+    /// A body that is JSON text already.
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self { status, body, is_replay: false }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// 200
     pub(super) fn ok(body: &impl Serialize) -> Self {
         Self::new(200, body)

@@ -3,7 +3,7 @@
 use super::{
     Api, ApiError,
     answer::Answer,
-    request::Request,
+    request::{Query, Request},
     retry::Retry,
     routes::{BASE, ROUTES, Route},
 };
@@ -80,9 +80,24 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     check_scope(key, route.scope)?;
     let tenant = key.tenant.clone();
     let ids = path_ids(&mut parts).await?;
-    let body = read_body(body, api.inner.limits.api_body_bytes).await?;
+    let query = Query::parse(&parts.uri, route.operation.query)?;
+    let takes_body = route.operation.takes_body();
+    let body = if takes_body { read_body(body, api.inner.limits.api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
-    (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
+    let request = Request { api, tenant, ids, query, retry, body: body.clone(), operation: route.operation };
+    let outcome = (route.answer)(request).await;
+    as_documented(route, &body, outcome)
+}
+
+/// In development builds, and so in every test, a call that ends otherwise than its document says is a defect.
+fn as_documented(route: &Route, body: &[u8], outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+    if cfg!(debug_assertions)
+        && let Some(complaint) = route.operation.complaint(body, &outcome)
+    {
+        tracing::error!(route = route.name, complaint, "the call and its documentation differ");
+        return Err(ApiError::Internal);
+    }
+    outcome
 }
 
 fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instant) -> Response<Body> {

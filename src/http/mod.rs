@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod metrics;
 mod object;
+mod openapi;
 mod pages;
 mod readiness;
 mod request;
