@@ -3,7 +3,7 @@
 use super::{
     Api, ApiError,
     answer::Answer,
-    request::{Query, Request},
+    request::{Query, Request, Upgrade},
     retry::Retry,
     routes::{BASE, ROUTES, Route},
 };
@@ -78,13 +78,15 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     let key = api.key(&parts.headers)?;
     api.check_pace(key)?;
     check_scope(key, route.scope)?;
-    let tenant = key.tenant.clone();
+    let (tenant, key) = (key.tenant.clone(), key.hash);
     let ids = path_ids(&mut parts).await?;
     let query = Query::parse(&parts.uri, route.operation.query)?;
     let takes_body = route.operation.takes_body();
     let body = if takes_body { read_body(body, api.inner.limits.api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
-    let request = Request { api, tenant, ids, query, retry, body: body.clone(), operation: route.operation };
+    let upgrade = Upgrade::of(&mut parts);
+    let request =
+        Request { api, tenant, key, ids, query, retry, body: body.clone(), operation: route.operation, upgrade };
     let outcome = (route.answer)(request).await;
     as_documented(route, &body, outcome)
 }
@@ -120,9 +122,14 @@ impl Api {
         self.inner.keys.verify(key.trim_start()).ok_or(ApiError::WrongKey)
     }
 
-    fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
+    /// Whether the key may make one more call now; if so, it is counted.
+    pub(super) fn is_in_pace(&self, key: [u8; 32]) -> bool {
         let now = self.inner.started.elapsed();
-        if self.inner.paces.lock().entry(key.hash).or_default().allows(self.inner.rate, now) {
+        self.inner.paces.lock().entry(key).or_default().allows(self.inner.rate, now)
+    }
+
+    fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
+        if self.is_in_pace(key.hash) {
             Ok(())
         } else {
             Err(ApiError::TooFast { per_second: self.inner.limits.api_calls_per_second })

@@ -2,9 +2,11 @@
 //!
 //! A message says what was wrong, with what value, and what would be right. Nothing of the server's inside is in it.
 
+use super::ingest::FullOfStreams;
 use crate::{
     broker::Overloaded,
     config::Scope,
+    protocol::handshake::NotAHandshake,
     records::{ProposeError, RecordsError, Rejection},
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -45,6 +47,10 @@ pub(super) const CODES: &[Code] = codes! {
     503 "no_quorum" "No leader with a majority; it never happened.";
     503 "disk_full" "Below `storage.reserve_bytes`; it never happened.";
     503 "outcome_unknown" "It may have happened: repeat it with the same `Idempotency-Key`.";
+    400 "bad_handshake" "The request asks for a WebSocket, wrongly.";
+    426 "upgrade_required" "This path speaks WebSocket.";
+    429 "too_many_streams" "This key has all the streams that a key may have.";
+    503 "streams_full" "The server has all the streams that it can hold.";
     503 "not_ready" "The server starts or leaves; it never happened.";
 };
 
@@ -120,6 +126,12 @@ pub enum ApiError {
     /// 503: starting, or leaving.
     #[error("this server is {0}: try again, or another one")]
     NotReady(&'static str),
+    /// 400, 426: not the handshake of a WebSocket.
+    #[error(transparent)]
+    NotAHandshake(#[from] NotAHandshake),
+    /// 429, 503: see [`FullOfStreams`].
+    #[error(transparent)]
+    Streams(#[from] FullOfStreams),
     /// 500: a defect; the log says which.
     #[error("the server has failed to answer; its log says why")]
     Internal,
@@ -160,6 +172,10 @@ impl ApiError {
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
             Self::NotReady(_) => "not_ready",
+            Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => "upgrade_required",
+            Self::NotAHandshake(_) => "bad_handshake",
+            Self::Streams(FullOfStreams::Key) => "too_many_streams",
+            Self::Streams(FullOfStreams::Node) => "streams_full",
             Self::Internal => "internal",
         }
     }
@@ -192,7 +208,11 @@ impl ApiError {
                     headers.insert(header::ALLOW, allow);
                 }
             }
-            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => {
+            Self::NotAHandshake(_) if self.status() == StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
@@ -251,7 +271,11 @@ mod tests {
             ApiError::Propose(ProposeError::DiskFull) => ApiError::Propose(ProposeError::OutcomeUnknown),
             ApiError::Propose(ProposeError::OutcomeUnknown) => ApiError::Overloaded,
             ApiError::Overloaded => ApiError::NotReady("starting"),
-            ApiError::NotReady(_) => ApiError::Internal,
+            ApiError::NotReady(_) => ApiError::NotAHandshake(NotAHandshake::NoUpgrade),
+            ApiError::NotAHandshake(NotAHandshake::NoUpgrade) => ApiError::NotAHandshake(NotAHandshake::BadKey),
+            ApiError::NotAHandshake(_) => ApiError::Streams(FullOfStreams::Key),
+            ApiError::Streams(FullOfStreams::Key) => ApiError::Streams(FullOfStreams::Node),
+            ApiError::Streams(FullOfStreams::Node) => ApiError::Internal,
             ApiError::Internal => return None,
         })
     }

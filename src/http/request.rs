@@ -10,10 +10,15 @@ use super::{
 };
 use crate::{
     config::limits::{PAGE_DEFAULT, PAGE_MAX},
-    protocol::{Tenant, UserId, event::Fields},
+    protocol::{
+        Tenant, UserId,
+        event::Fields,
+        handshake::{self, NotAHandshake},
+    },
 };
-use axum::http::Uri;
+use axum::http::{Uri, request::Parts};
 use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(crate) struct Request {
     pub(super) api: Api,
     /// Of the key: a caller never names one.
     pub(super) tenant: Tenant,
+    /// Hash of the key.
+    pub(super) key: [u8; 32],
     /// What stands in the places of `{…}`, decoded, in order.
     pub(super) ids: Vec<String>,
     /// What the operation knows; nothing else is in it.
@@ -30,6 +37,25 @@ pub(crate) struct Request {
     pub(super) body: Bytes,
     /// What it takes.
     pub(super) operation: &'static Operation,
+    /// How to make a WebSocket of the connection, if that was asked.
+    pub(super) upgrade: Result<Upgrade, NotAHandshake>,
+}
+
+/// A connection that may become a WebSocket.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    /// `Sec-WebSocket-Accept`.
+    pub(super) accept: String,
+    /// Ready once the answer is written.
+    pub(super) connection: OnUpgrade,
+}
+
+impl Upgrade {
+    pub(super) fn of(parts: &mut Parts) -> Result<Self, NotAHandshake> {
+        let accept = handshake::accept(parts)?;
+        let connection = parts.extensions.remove::<OnUpgrade>().ok_or(NotAHandshake::NoUpgrade)?;
+        Ok(Self { accept, connection })
+    }
 }
 
 /// `limit` of a list.

@@ -4,6 +4,7 @@ use super::{
     ApiError,
     answer::Answer,
     calls::{self, admin, groups, inbox, notifications, presence, stats, updates, users},
+    ingest,
     openapi::{self, Operation},
     request::Request,
 };
@@ -70,5 +71,6 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/presence" Read calls::online, presence::ONLINE;
     GET "/users/{id}/presence" Read calls::presence_of, presence::OF_USER;
     GET "/stats" Read calls::stats, stats::STATS;
+    GET "/ingest" Publish ingest::open, ingest::OPERATION;
     GET "/openapi.json" Read openapi::serve, openapi::DOCUMENT_OPERATION;
 };

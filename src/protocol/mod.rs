@@ -7,6 +7,7 @@ mod endpoint;
 pub mod event;
 pub mod frames;
 mod group;
+pub mod handshake;
 mod ids;
 mod incoming;
 mod time;

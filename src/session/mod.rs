@@ -16,4 +16,5 @@ mod task;
 pub use clock::Clock;
 pub(crate) use handle::Flushed;
 pub use handle::{Common, Session, Wire};
+pub(crate) use reader::end_of;
 pub use task::{Guest, House, Stream, begin};

@@ -8,6 +8,7 @@ use crate::http::{
     ApiError, Object,
     object::{self, shown},
     openapi::{Field, Kind, kind},
+    retry::KEY,
 };
 use serde_json::value::RawValue;
 
@@ -28,6 +29,13 @@ macro_rules! functions {
     ($($name:literal $arguments:expr, $task:expr;)*) => {
         /// Every function there is.
         const FUNCTIONS: &[Function] = &[$(Function { name: $name, arguments: $arguments, task: $task },)*];
+        /// The same with what a line of a stream has beside it.
+        pub(in crate::http) const CALLS_OF_LINES: &[Kind] = &[$(Kind::Arguments(&[
+            Field::optional("id", Kind::Any, "Whatever tells the answer apart; at most 256 bytes of JSON."),
+            Field::required("call", Kind::Choice(&[$name]), ""),
+            Field::required("args", $arguments, ""),
+            Field::optional("idempotency_key", KEY, "As the header `Idempotency-Key`, for this call alone."),
+        ]),)*];
         const CALLS: &[Kind] = &[$(Kind::Arguments(&[
             Field::required("call", Kind::Choice(&[$name]), ""),
             Field::required("args", $arguments, ""),

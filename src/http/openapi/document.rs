@@ -7,6 +7,7 @@ use super::{
 };
 use crate::http::{
     error::CODES,
+    retry::KEY,
     routes::{BASE, ROUTES, Route},
 };
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ document leaves a bound to words (the size of a payload, which events a group kn
 
 const IDEMPOTENCY_KEY: Field = Field::optional(
     "Idempotency-Key",
-    Kind::Pattern { pattern: "^[!-~]{1,255}$", matches: |_| true },
+    KEY,
     "Makes a repetition the same call: what is stored is stored once, and the first answer is given again.",
 )
 .example("\"order-7-paid\"");
@@ -79,6 +80,13 @@ impl Parts {
             "parameters": self.parameters(route),
             "responses": self.responses(route),
         });
+        if let Some(stream) = &operation.stream {
+            shown["description"] = stream.about.into();
+            shown["x-messages"] = json!({
+                "sent": schema::of(&stream.sent, &mut self.schemas),
+                "received": schema::of(&stream.received, &mut self.schemas),
+            });
+        }
         let body = match &operation.body {
             Body::None => return shown,
             Body::Optional(kind) => {
@@ -126,6 +134,9 @@ impl Parts {
             "description": "Done.",
             "content": json_content(&schema::of(&operation.answer, &mut self.schemas)),
         });
+        if operation.stream.is_some() {
+            success = json!({"description": "Now a WebSocket."});
+        }
         if operation.effect == Effect::Stores {
             success["headers"] = json!({"Idempotency-Replayed": {"$ref": "#/components/headers/Idempotency-Replayed"}});
         }

@@ -10,7 +10,7 @@ mod operation;
 mod schema;
 
 pub(in crate::http) use kind::Kind;
-pub(in crate::http) use operation::{Field, Link, Operation, PATH_FIELDS};
+pub(in crate::http) use operation::{Field, Link, Operation, PATH_FIELDS, Stream};
 
 use super::{ApiError, answer::Answer, request::Request};
 use std::sync::LazyLock;

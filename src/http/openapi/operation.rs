@@ -76,6 +76,18 @@ pub(in crate::http) struct Operation {
     /// Codes of errors beside those that follow from the rest.
     pub(super) fails: &'static [&'static str],
     pub(super) leads_to: &'static [Link],
+    pub(super) stream: Option<Stream>,
+}
+
+/// A call that becomes a WebSocket. OpenAPI has no words for what follows; these are in `x-messages`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Stream {
+    /// How it goes.
+    pub(in crate::http) about: &'static str,
+    /// A line from the client.
+    pub(in crate::http) sent: Kind,
+    /// A line from the server.
+    pub(in crate::http) received: Kind,
 }
 
 /// A call that takes something from this one's answer.
@@ -90,7 +102,7 @@ pub(in crate::http) struct Link {
 impl Operation {
     const fn new(id: &'static str, about: &'static str, effect: Effect) -> Self {
         let (body, answer) = (Body::None, Kind::Any);
-        Self { id, about, effect, query: &[], body, status: 200, answer, fails: &[], leads_to: &[] }
+        Self { id, about, effect, query: &[], body, status: 200, answer, fails: &[], leads_to: &[], stream: None }
     }
 
     /// A call that changes nothing.
@@ -136,6 +148,11 @@ impl Operation {
     /// Calls that take something from this one's answer.
     pub(in crate::http) const fn leads_to(self, leads_to: &'static [Link]) -> Self {
         Self { leads_to, ..self }
+    }
+
+    /// A call that becomes a WebSocket.
+    pub(in crate::http) const fn streams(self, stream: Stream) -> Self {
+        Self { stream: Some(stream), status: 101, answer: Kind::Null, ..self }
     }
 
     /// Whether a body is read.
