@@ -8,6 +8,7 @@ mod child;
 mod fanout;
 mod http;
 mod idle;
+mod ingest;
 mod notify;
 mod receiver;
 mod report;
@@ -61,6 +62,12 @@ enum Scenario {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+    /// Calls through streams, against single requests.
+    Ingest {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
     /// From start to ready with many notifications on the disk.
     Restart {
         /// Notifications.
@@ -79,6 +86,7 @@ async fn main() -> Result<()> {
             Scenario::Idle { connections, seconds } => idle::run(&arguments.server, connections, seconds).await?,
             Scenario::Fanout { subscribers, seconds } => fanout::run(&arguments.server, subscribers, seconds).await?,
             Scenario::Notify { seconds } => notify::run(&arguments.server, seconds).await?,
+            Scenario::Ingest { seconds } => ingest::run(&arguments.server, seconds).await?,
             Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
         });
     }

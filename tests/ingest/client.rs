@@ -4,9 +4,9 @@ use crate::support::{PATIENCE, Server, socket};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, net::SocketAddr};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Error, Message},
 };
 
@@ -37,6 +37,16 @@ impl Stream {
         let request = socket::request(address, "/api/v1/ingest", Some(key).filter(|key| !key.is_empty()));
         let (socket, _) = connect_async(request).await?;
         Ok(Self { socket, lines: VecDeque::new() })
+    }
+
+    /// With a small buffer for answers.
+    pub async fn open_slow(server: &Server) -> Self {
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.set_recv_buffer_size(4_096).expect("a size");
+        let tcp = MaybeTlsStream::Plain(tcp.connect(server.address()).await.expect("a connection"));
+        let request = socket::request(server.address(), "/api/v1/ingest", Some("dev"));
+        let (socket, _) = client_async(request, tcp).await.expect("let in");
+        Self { socket, lines: VecDeque::new() }
     }
 
     pub async fn open(server: &Server) -> Self {

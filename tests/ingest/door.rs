@@ -40,7 +40,7 @@ async fn a_stream_needs_a_key_that_may_publish_and_acts_for_the_keys_tenant() {
 #[tokio::test]
 async fn who_answers_no_ping_loses_the_stream() {
     let server =
-        Options::default().set("LIMITS__PING_INTERVAL_SECONDS", 1).set("LIMITS__PING_TIMEOUT_SECONDS", 1).start();
+        Options::default().set("LIMITS__PING_INTERVAL_SECONDS", 2).set("LIMITS__PING_TIMEOUT_SECONDS", 1).start();
     let mut mute = TcpStream::connect(server.address()).await.expect("connected");
     let request = "GET /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer dev\r\nConnection: Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

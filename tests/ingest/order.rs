@@ -92,7 +92,7 @@ async fn a_call_is_answered_as_it_is_alone() {
         (
             "send_subscription_update",
             json!({"user_id": 1, "subscription_data": {"status": "active"}}),
-            (422, "invalid", "data"),
+            (422, "invalid", "subscription_data"),
         ),
         ("batch", json!({"calls": []}), (422, "invalid", "call")),
     ];

@@ -9,31 +9,42 @@ use serde_json::json;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 use tokio_tungstenite::tungstenite::Message;
 
+/// Calls whose answers are long, so that few of them fill what a socket holds; then long ones, which would fill memory.
+fn messages() -> Vec<String> {
+    let filler = "x".repeat(40_000);
+    let long_id = "i".repeat(200);
+    let call = |nth: u64| {
+        let mut call = tell(1, nth);
+        call["id"] = json!([nth, long_id]);
+        if nth >= 12_000 {
+            call["args"]["event"]["message"] = json!(filler);
+        }
+        call.to_string()
+    };
+    (0..130)
+        .map(|message| (message * 100..message * 100 + 100).map(call).collect::<Vec<_>>().join("\n"))
+        .collect::<Vec<_>>()
+}
+
 #[tokio::test]
 async fn a_stream_whose_answers_are_not_read_is_not_read_either_and_loses_nothing() {
-    /// 100 MiB of calls and more: no buffer of a socket holds them.
-    const MESSAGES: u64 = 4_000;
-    const LINES: u64 = 20;
-    let server = Options::default().set("LIMITS__API_CALLS_PER_SECOND", 1_000_000).start();
-    let (mut out, mut back) = Stream::open(&server).await.socket.split();
-    let sent = Arc::new(AtomicU64::new(0));
-    let counter = sent.clone();
-    let filler = "x".repeat(1_400);
+    let server = Options::default()
+        .set("LIMITS__API_CALLS_PER_SECOND", 1_000_000)
+        .set("LIMITS__API_BODY_BYTES", 8 << 20)
+        .start();
+    let (mut out, mut back) = Stream::open_slow(&server).await.socket.split();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (counter, messages) = (sent.clone(), messages());
+    let count = messages.len();
     let writer = tokio::spawn(async move {
-        for message in 0..MESSAGES {
-            let mut text = String::new();
-            for line in 0..LINES {
-                let mut call = tell(1, message * LINES + line);
-                call["args"]["event"]["message"] = json!(filler);
-                text.push_str(&format!("{call}\n"));
-            }
-            out.send(Message::text(text)).await.expect("sent");
+        for message in messages {
+            out.send(Message::text(message)).await.expect("sent");
             counter.fetch_add(1, Relaxed);
         }
         out
@@ -43,22 +54,22 @@ async fn a_stream_whose_answers_are_not_read_is_not_read_either_and_loses_nothin
     while same < 20 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let now = sent.load(Relaxed);
-        assert!(now < MESSAGES, "all of it was taken, though nobody reads the answers");
+        assert!(now < count, "all of it was taken, though nobody reads the answers");
         same = if now == last && now > 0 { same + 1 } else { 0 };
         last = now;
     }
     assert_eq!(server.api().get_root("/readyz").await.status, 200, "others are served meanwhile");
     let mut next = 0;
-    while next < MESSAGES * LINES {
+    while next < count * 100 {
         let message =
             tokio::time::timeout(PATIENCE, back.next()).await.expect("in time").expect("open").expect("whole");
         for line in message.to_text().expect("text").lines() {
             let answer: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            assert_eq!((&answer["id"], &answer["status"]), (&json!(next), &json!(202)), "{answer}");
+            assert_eq!((&answer["id"][0], &answer["status"]), (&json!(next), &json!(202)), "{answer}");
             next += 1;
         }
     }
-    writer.await.expect("written");
+    drop(writer.await.expect("written"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::{
         request::Request,
     },
     protocol::{JSON_INTEGER_MAX, UserId},
-    records::{Op, subscriptions},
+    records::{Op, Rejection, subscriptions},
 };
 use serde_json::value::RawValue;
 
@@ -147,6 +147,9 @@ fn check_subscription(field: &str, data: &RawValue) -> Result<(), ApiError> {
         {
             return wrong(name, "a string", raw);
         }
+    }
+    if given("id").is_none() && given("plan_name").is_none() {
+        return Err(ApiError::invalid(field, Rejection::NoPlan.to_string()));
     }
     Ok(())
 }
