@@ -117,6 +117,7 @@ impl Server {
             node: node.clone(),
             keys: ApiKeys::new(&config.auth.api_keys, config.server.dev),
             readiness: readiness.clone(),
+            tracker: tracker.clone(),
         });
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
@@ -196,7 +197,7 @@ impl Server {
         self.readiness.set_draining();
         self.broker.drain(self.drain);
         let emptied = async {
-            while self.broker.sessions() > 0 {
+            while self.broker.sessions() > 0 || self.api.streams() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

@@ -8,6 +8,7 @@ mod child;
 mod fanout;
 mod http;
 mod idle;
+mod ingest;
 mod notify;
 mod receiver;
 mod report;
@@ -71,6 +72,12 @@ enum Scenario {
         #[arg(long, default_value_t = 16)]
         writers: usize,
     },
+    /// Calls through streams, against single requests.
+    Ingest {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
     /// From start to ready with many notifications on the disk.
     Restart {
         /// Notifications.
@@ -92,6 +99,7 @@ async fn main() -> Result<()> {
             Scenario::Snapshot { notifications, writers } => {
                 snapshot::run(&arguments.server, notifications, writers).await?
             }
+            Scenario::Ingest { seconds } => ingest::run(&arguments.server, seconds).await?,
             Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
         });
     }

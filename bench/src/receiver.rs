@@ -67,6 +67,13 @@ impl Tallies {
 
 /// Opens a WebSocket and returns once its greeting has begun.
 pub(crate) async fn open(at: SocketAddr, path: &str, token: &str) -> Result<TcpStream> {
+    let stream = upgrade(at, path, token).await?;
+    stream.readable().await?;
+    Ok(stream)
+}
+
+/// Opens a WebSocket; nothing is read beyond the answer's head.
+pub(crate) async fn upgrade(at: SocketAddr, path: &str, token: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
     let request = format!(
@@ -84,7 +91,6 @@ pub(crate) async fn open(at: SocketAddr, path: &str, token: &str) -> Result<TcpS
     if !head.starts_with(b"HTTP/1.1 101") {
         return Err(format!("{path}: {}", String::from_utf8_lossy(&head)).into());
     }
-    stream.readable().await?;
     Ok(stream)
 }
 
@@ -162,7 +168,7 @@ fn count(bytes: &[u8], (tallies, timing): (&Tallies, bool)) -> (usize, bool) {
 }
 
 /// Lengths of header and payload, once the header is complete.
-fn header(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn header(bytes: &[u8]) -> Option<(usize, usize)> {
     match *bytes.get(1)? {
         126 => Some((4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into())),
         127 => Some((10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?)),

@@ -31,6 +31,11 @@ impl ApiKeys {
         Self(keys)
     }
 
+    /// The key of this hash, if it is still one: whoever has shown a key before is asked again by it.
+    pub fn by_hash(&self, hash: &[u8; 32]) -> Option<&ApiKey> {
+        self.0.iter().find(|key| constant_time::verify_slices_are_equal(&key.hash, hash).is_ok())
+    }
+
     /// The key that `bearer` is, if it is one. Takes as long for a near miss as for a hit: every hash is compared
     /// to its end, and nothing stops at the first that fits.
     pub fn verify(&self, bearer: &str) -> Option<&ApiKey> {

@@ -118,6 +118,24 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 pub const IDEMPOTENCY_SECONDS: i64 = 24 * 3_600;
 /// How many idempotency keys are kept.
 pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
+/// Ingest streams of one key.
+pub const INGEST_PER_KEY_MAX: usize = 256;
+/// Ingest streams of this node.
+pub const INGEST_TOTAL_MAX: usize = 1_024;
+/// Calls of one ingest stream that are under way; while there are so many, nothing more is read from it.
+pub const INGEST_WINDOW_CALLS: usize = 1_024;
+/// Bytes of these calls.
+pub const INGEST_WINDOW_BYTES: usize = 4 << 20;
+/// Bytes of answers that go out together.
+pub const INGEST_ANSWER_BYTES: usize = 32 << 10;
+/// Longest `id` of an ingest call, in bytes of JSON.
+pub const INGEST_ID_BYTES_MAX: usize = 256;
+/// Lines in a row that are no good call after which an ingest stream is closed.
+pub const INGEST_BAD_LINES_MAX: u32 = 100;
+/// How long an ingest stream may take to read its answers.
+pub const INGEST_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an ingest stream may stay without a call.
+pub const INGEST_IDLE_MAX: Duration = Duration::from_secs(600);
 /// Longest JWT, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Longest `username`, `first_name` or `last_name`, in characters (Django's own limit).

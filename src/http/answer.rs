@@ -1,6 +1,7 @@
 //! What a call is answered: a status, JSON, and whether it was answered before.
 
 use super::ApiError;
+use crate::protocol::handshake;
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
@@ -17,12 +18,32 @@ pub(crate) struct Answer {
     /// JSON text.
     pub(super) body: String,
     pub(super) is_replay: bool,
+    /// `Sec-WebSocket-Accept` of an answer after which the connection is a WebSocket.
+    accept: Option<String>,
 }
 
 impl Answer {
     /// Serialising plain values and checked raw JSON into memory cannot fail.
     pub(super) fn new(status: u16, body: &impl Serialize) -> Self {
-        Self { status, body: serde_json::to_string(body).unwrap_or_default(), is_replay: false }
+        Self::json(status, serde_json::to_string(body).unwrap_or_default())
+    }
+
+    /// A body that is JSON text already.
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self { status, body, is_replay: false, accept: None }
+    }
+
+    /// 101
+    pub(super) fn switching(accept: String) -> Self {
+        Self { accept: Some(accept), ..Self::json(101, String::new()) }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
     }
 
     /// 200
@@ -31,6 +52,9 @@ impl Answer {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
+        if let Some(accept) = &self.accept {
+            return handshake::switching(accept, None);
+        }
         let mut response = json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), self.body);
         if self.is_replay {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

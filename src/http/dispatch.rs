@@ -3,7 +3,7 @@
 use super::{
     Api, ApiError,
     answer::Answer,
-    request::Request,
+    request::{Query, Request, Upgrade},
     retry::Retry,
     routes::{BASE, ROUTES, Route},
 };
@@ -75,11 +75,28 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     let key = api.key(&parts.headers)?;
     api.check_pace(key)?;
     check_scope(key, route.scope)?;
-    let tenant = key.tenant.clone();
+    let (tenant, key) = (key.tenant.clone(), key.hash);
     let ids = path_ids(&mut parts).await?;
-    let body = read_body(body, api.inner.limits.api_body_bytes).await?;
+    let query = Query::parse(&parts.uri, route.operation.query)?;
+    let takes_body = route.operation.takes_body();
+    let body = if takes_body { read_body(body, api.inner.limits.api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
-    (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
+    let upgrade = Upgrade::of(&mut parts);
+    let request =
+        Request { api, tenant, key, ids, query, retry, body: body.clone(), operation: route.operation, upgrade };
+    let outcome = (route.answer)(request).await;
+    as_documented(route, &body, outcome)
+}
+
+/// In development builds, and so in every test, a call that ends otherwise than its document says is a defect.
+fn as_documented(route: &Route, body: &[u8], outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+    if cfg!(debug_assertions)
+        && let Some(complaint) = route.operation.complaint(body, &outcome)
+    {
+        tracing::error!(route = route.name, complaint, "the call and its documentation differ");
+        return Err(ApiError::Internal);
+    }
+    outcome
 }
 
 fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instant) -> Response<Body> {
@@ -102,9 +119,14 @@ impl Api {
         self.inner.keys.verify(key.trim_start()).ok_or(ApiError::WrongKey)
     }
 
-    fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
+    /// Whether the key may make one more call now; if so, it is counted.
+    pub(super) fn is_in_pace(&self, key: [u8; 32]) -> bool {
         let now = self.inner.started.elapsed();
-        if self.inner.paces.lock().entry(key.hash).or_default().allows(self.inner.rate, now) {
+        self.inner.paces.lock().entry(key).or_default().allows(self.inner.rate, now)
+    }
+
+    fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
+        if self.is_in_pace(key.hash) {
             Ok(())
         } else {
             Err(ApiError::TooFast { per_second: self.inner.limits.api_calls_per_second })

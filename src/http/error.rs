@@ -2,9 +2,11 @@
 //!
 //! A message says what was wrong, with what value, and what would be right. Nothing of the server's inside is in it.
 
+use super::ingest::FullOfStreams;
 use crate::{
     broker::Overloaded,
     config::Scope,
+    protocol::handshake::NotAHandshake,
     records::{ProposeError, RecordsError, Rejection},
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,6 +14,45 @@ use serde_json::json;
 
 /// Seconds after which a refused call is worth another try.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A kind of error, as programs and the API's document know it.
+pub(super) struct Code {
+    pub(super) code: &'static str,
+    pub(super) status: u16,
+    pub(super) means: &'static str,
+}
+
+macro_rules! codes {
+    ($($status:literal $code:literal $means:literal;)*) => {
+        &[$(Code { code: $code, status: $status, means: $means },)*]
+    };
+}
+
+/// The one table of errors: status, code, what it means.
+pub(super) const CODES: &[Code] = codes! {
+    400 "bad_json" "The body is no JSON, or none that every reader understands.";
+    401 "unauthorized" "No API key, or none of ours.";
+    403 "scope" "The key does not have the scope.";
+    403 "foreign_host" "Development mode answers only under a name of this machine.";
+    404 "not_found" "There is no such path, or no such thing in this tenant.";
+    404 "unknown_group" "No endpoint ever joins a group of this name.";
+    405 "method_not_allowed" "The path has other methods: see `Allow`.";
+    408 "timeout" "The body did not arrive in time.";
+    409 "idempotency_key_reused" "This `Idempotency-Key` was used with another body.";
+    413 "too_large" "Larger than a bound, which the message names.";
+    422 "invalid" "A field or parameter is wrong, and `field` says which.";
+    429 "too_fast" "Faster than `limits.api_calls_per_second`.";
+    500 "internal" "A defect; the server's log says more.";
+    503 "overloaded" "Too much at once; it never happened.";
+    503 "no_quorum" "No leader with a majority; it never happened.";
+    503 "disk_full" "Below `storage.reserve_bytes`; it never happened.";
+    503 "outcome_unknown" "It may have happened: repeat it with the same `Idempotency-Key`.";
+    400 "bad_handshake" "The request asks for a WebSocket, wrongly.";
+    426 "upgrade_required" "This path speaks WebSocket.";
+    429 "too_many_streams" "This key has all the streams that a key may have.";
+    503 "streams_full" "The server has all the streams that it can hold.";
+    503 "not_ready" "The server starts or leaves; it never happened.";
+};
 
 /// Why a call was not answered with what it asked for. Nothing half done: but for `outcome_unknown`, nothing happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +126,12 @@ pub enum ApiError {
     /// 503: starting, or leaving.
     #[error("this server is {0}: try again, or another one")]
     NotReady(&'static str),
+    /// 400, 426: not the handshake of a WebSocket.
+    #[error(transparent)]
+    NotAHandshake(#[from] NotAHandshake),
+    /// 429, 503: see [`FullOfStreams`].
+    #[error(transparent)]
+    Streams(#[from] FullOfStreams),
     /// 500: a defect; the log says which.
     #[error("the server has failed to answer; its log says why")]
     Internal,
@@ -103,20 +150,8 @@ impl ApiError {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        match self {
-            Self::BadJson(_) => StatusCode::BAD_REQUEST,
-            Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
-            Self::Scope { .. } | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) | Self::UnknownGroup(_) => StatusCode::NOT_FOUND,
-            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::KeyReused => StatusCode::CONFLICT,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        let row = CODES.iter().find(|row| row.code == self.code());
+        row.and_then(|row| StatusCode::from_u16(row.status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// A name for machines.
@@ -137,6 +172,10 @@ impl ApiError {
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
             Self::NotReady(_) => "not_ready",
+            Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => "upgrade_required",
+            Self::NotAHandshake(_) => "bad_handshake",
+            Self::Streams(FullOfStreams::Key) => "too_many_streams",
+            Self::Streams(FullOfStreams::Node) => "streams_full",
             Self::Internal => "internal",
         }
     }
@@ -169,7 +208,11 @@ impl ApiError {
                     headers.insert(header::ALLOW, allow);
                 }
             }
-            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => {
+            Self::NotAHandshake(_) if self.status() == StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
@@ -199,5 +242,55 @@ impl From<Rejection> for ApiError {
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each; a variant that is missing here does not compile.
+    fn each(error: &ApiError) -> Option<ApiError> {
+        let text = String::new;
+        Some(match error {
+            ApiError::BadJson(_) => ApiError::NoKey,
+            ApiError::NoKey => ApiError::WrongKey,
+            ApiError::WrongKey => ApiError::Scope { needs: Scope::Read, has: text() },
+            ApiError::Scope { .. } => ApiError::ForeignHost(text()),
+            ApiError::ForeignHost(_) => ApiError::NotFound(text()),
+            ApiError::NotFound(_) => ApiError::UnknownGroup(text()),
+            ApiError::UnknownGroup(_) => ApiError::Method { allow: text() },
+            ApiError::Method { .. } => ApiError::SlowBody(1),
+            ApiError::SlowBody(_) => ApiError::KeyReused,
+            ApiError::KeyReused => ApiError::TooLarge { field: None, message: text() },
+            ApiError::TooLarge { .. } => ApiError::invalid("f", ""),
+            ApiError::Invalid { .. } => ApiError::TooFast { per_second: 1 },
+            ApiError::TooFast { .. } => ApiError::Propose(ProposeError::Overloaded),
+            ApiError::Propose(ProposeError::Overloaded) => ApiError::Propose(ProposeError::NoQuorum),
+            ApiError::Propose(ProposeError::NoQuorum) => ApiError::Propose(ProposeError::DiskFull),
+            ApiError::Propose(ProposeError::DiskFull) => ApiError::Propose(ProposeError::OutcomeUnknown),
+            ApiError::Propose(ProposeError::OutcomeUnknown) => ApiError::Overloaded,
+            ApiError::Overloaded => ApiError::NotReady("starting"),
+            ApiError::NotReady(_) => ApiError::NotAHandshake(NotAHandshake::NoUpgrade),
+            ApiError::NotAHandshake(NotAHandshake::NoUpgrade) => ApiError::NotAHandshake(NotAHandshake::BadKey),
+            ApiError::NotAHandshake(_) => ApiError::Streams(FullOfStreams::Key),
+            ApiError::Streams(FullOfStreams::Key) => ApiError::Streams(FullOfStreams::Node),
+            ApiError::Streams(FullOfStreams::Node) => ApiError::Internal,
+            ApiError::Internal => return None,
+        })
+    }
+
+    #[test]
+    fn every_error_stands_in_the_table_and_nothing_else_does() {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut next = Some(ApiError::BadJson(String::new()));
+        while let Some(error) = next {
+            assert!(CODES.iter().any(|row| row.code == error.code()), "{error:?} has no row");
+            seen.insert(error.code());
+            next = each(&error);
+        }
+        let rows: Vec<_> = CODES.iter().map(|row| row.code).collect();
+        assert!(rows.iter().all(|code| seen.contains(code)), "{rows:?}");
+        assert_eq!(rows.len(), seen.len());
     }
 }

@@ -9,8 +9,10 @@ mod embed;
 mod error;
 mod guard;
 mod health;
+mod ingest;
 mod metrics;
 mod object;
+mod openapi;
 mod pages;
 mod readiness;
 mod request;
@@ -39,7 +41,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often histograms are folded and gauges are set.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -66,6 +68,7 @@ pub(crate) struct Inner {
     started: Instant,
     /// How many there were, and how long they took, when they were last put into the histogram.
     fsyncs: Mutex<(u64, Duration)>,
+    ingest: ingest::Desk,
     is_dev: bool,
 }
 
@@ -86,12 +89,14 @@ pub struct Parts<'a> {
     pub keys: ApiKeys,
     /// Whether to send traffic here.
     pub readiness: Readiness,
+    /// Tasks of streams are spawned through it.
+    pub tracker: TaskTracker,
 }
 
 impl Api {
     /// Puts the parts together.
     pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { config, records, broker, desk, node, keys, readiness } = parts;
+        let Parts { config, records, broker, desk, node, keys, readiness, tracker } = parts;
         let limits = config.limits.clone();
         let per_second = limits.api_calls_per_second;
         let inner = Inner {
@@ -106,9 +111,15 @@ impl Api {
             paces: Mutex::default(),
             started: Instant::now(),
             fsyncs: Mutex::default(),
+            ingest: ingest::Desk::new(tracker, config.limits.proposals_waiting),
             is_dev: config.server.dev,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Streams of calls that are open.
+    pub fn streams(&self) -> usize {
+        self.inner.ingest.streams()
     }
 }
 

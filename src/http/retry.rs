@@ -1,12 +1,14 @@
 //! `Idempotency-Key`: what makes a retry the same call. Its scope is the tenant (in the state machine), the route
 //! with the ids of its path, and the key.
 
-use super::ApiError;
+use super::{ApiError, openapi::Kind};
 use crate::{config::limits::IDEMPOTENCY_KEY_BYTES_MAX, records::Idempotency};
 use aws_lc_rs::digest;
 use axum::http::HeaderMap;
 
 const HEADER: &str = "idempotency-key";
+/// In place of a route, for calls by the name of a function.
+const FUNCTION: &str = "ingest";
 
 /// The identity of a call that may be repeated.
 #[derive(Clone)]
@@ -31,13 +33,17 @@ impl Retry {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.as_bytes();
-        let is_good = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
-        if !is_good || values.next().is_some() {
+        if !is_good(key) || values.next().is_some() {
             let message = format!(
                 "the header Idempotency-Key must stand once, with 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
             );
             return Err(ApiError::invalid("Idempotency-Key", message));
         }
+        Ok(Some(Self::of(key, (route, ids), body)))
+    }
+
+    /// The call of this route, these ids and this body, under a key that has been checked.
+    fn of(key: &[u8], (route, ids): (&str, &[String]), body: &[u8]) -> Self {
         let mut scope = digest::Context::new(&digest::SHA256);
         // Lengths go in front, so that no two lists of parts read the same.
         let parts = [route.as_bytes()].into_iter().chain(ids.iter().map(String::as_bytes)).chain([key]);
@@ -45,7 +51,12 @@ impl Retry {
             scope.update(&(part.len() as u64).to_be_bytes());
             scope.update(part);
         }
-        Ok(Some(Self { scope, body: hash(&digest::digest(&digest::SHA256, body)) }))
+        Self { scope, body: hash(&digest::digest(&digest::SHA256, body)) }
+    }
+
+    /// A call by the name of its function, as streams carry it.
+    pub(super) fn of_function(key: &str, name: &str, args: &str) -> Self {
+        Self::of(key.as_bytes(), (FUNCTION, &[name.to_owned()]), args.as_bytes())
     }
 
     /// Of the call itself.
@@ -60,6 +71,14 @@ impl Retry {
         Idempotency { key: hash(&scope.finish()), body: self.body }
     }
 }
+
+/// 1 to 255 visible ASCII characters.
+fn is_good(key: &[u8]) -> bool {
+    (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
+}
+
+/// An idempotency key, wherever one is given.
+pub(super) const KEY: Kind = Kind::Pattern { pattern: "^[!-~]{1,255}$", matches: |key| is_good(key.as_bytes()) };
 
 fn hash(digest: &digest::Digest) -> [u8; 32] {
     let mut hash = [0; 32];

@@ -6,6 +6,8 @@ use bytes::Bytes;
 /// Why the server closes a socket. The numbers 4401–4410 are Carillon's own, the others are RFC 6455's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Close {
+    /// 1000: nothing was asked of a stream for a long time.
+    Idle,
     /// 1001: the server stops at once, without a drain.
     GoingAway,
     /// 1002: a frame broke RFC 6455 (unmasked, reserved bits, an orphaned fragment).
@@ -55,6 +57,7 @@ impl Close {
     /// The close code.
     pub fn code(self) -> u16 {
         match self {
+            Self::Idle => 1000,
             Self::GoingAway => 1001,
             Self::ProtocolError => 1002,
             Self::NotUtf8 => 1007,
@@ -73,6 +76,7 @@ impl Close {
     /// The `code` in the reason; also the label of the counter.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Idle => "idle",
             Self::GoingAway => "going_away",
             Self::ProtocolError => "protocol_error",
             Self::NotUtf8 => "not_utf8",
@@ -113,6 +117,7 @@ mod tests {
     #[test]
     fn every_close_has_a_json_reason_that_fits_a_control_frame() {
         let table = [
+            (Close::Idle, 1000, r#"{"code":"idle"}"#),
             (Close::GoingAway, 1001, r#"{"code":"going_away"}"#),
             (Close::ProtocolError, 1002, r#"{"code":"protocol_error"}"#),
             (Close::NotUtf8, 1007, r#"{"code":"not_utf8"}"#),

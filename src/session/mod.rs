@@ -18,4 +18,5 @@ mod v1;
 pub use clock::Clock;
 pub(crate) use handle::Flushed;
 pub use handle::{Common, Session, Wire};
+pub(crate) use reader::end_of;
 pub use task::{Guest, House, Stream, begin};

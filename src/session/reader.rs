@@ -101,7 +101,7 @@ impl Reader {
                         return Poll::Pending;
                     }
                 }
-                Err(e) => return Poll::Ready(Err(why(&e))),
+                Err(e) => return Poll::Ready(Err(end_of(&e))),
             }
         }
     }
@@ -214,7 +214,7 @@ fn poll_read(
 }
 
 /// What a failure of tungstenite means for the peer.
-fn why(error: &Error) -> End {
+pub(crate) fn end_of(error: &Error) -> End {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => End::Peer,
         Error::Capacity(_) => End::Ours(Close::TooLarge),

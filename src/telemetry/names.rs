@@ -48,6 +48,8 @@ pub const PRESENCE_USERS_ONLINE: &str = "carillon_presence_users_online";
 pub const API_CALLS: &str = "carillon_api_calls_total";
 /// Duration of server API calls, by `route`.
 pub const API_SECONDS: &str = "carillon_api_seconds";
+/// Streams of calls that are open.
+pub const INGEST_STREAMS: &str = "carillon_ingest_streams";
 /// Resident memory.
 pub const PROCESS_RSS_BYTES: &str = "carillon_process_resident_memory_bytes";
 /// Open file descriptors.
@@ -118,6 +120,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     PRESENCE_USERS_ONLINE Gauge None, [], "Users online.";
     API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
     API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";
+    INGEST_STREAMS Gauge None, [], "Streams of server API calls that are open.";
     PROCESS_RSS_BYTES Gauge BYTES, [], "Resident memory of the process.";
     PROCESS_OPEN_FDS Gauge None, [], "Open file descriptors of the process.";
     BUILD_INFO Gauge None, ["version"], "1, with the version of the program.";

@@ -2,23 +2,18 @@
 
 use super::{
     caps::{Caps, Place},
-    handshake,
     metrics::Meters,
     refuse::Refused,
 };
 use crate::{
     auth::Door,
     endpoints::{AdmitError, Client},
-    protocol::{Endpoint, SessionId},
+    protocol::{Endpoint, SessionId, handshake},
     session::{Guest, House},
     wall_clock::now,
 };
 use axum::body::Body;
-use hyper::{
-    Response, StatusCode,
-    header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
-    http::request::Parts,
-};
+use hyper::{Response, http::request::Parts};
 use std::{
     net::IpAddr,
     sync::{
@@ -77,7 +72,7 @@ impl Gate {
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
         };
-        let response = switching(&accept, admission.subprotocol);
+        let response = handshake::switching(&accept, admission.subprotocol);
         Ok((Admitted { guest: Guest { client, identity: Box::new(identity) }, place }, response))
     }
 
@@ -86,20 +81,4 @@ impl Gate {
         Meters::refused(refused.label());
         refused.response()
     }
-}
-
-fn switching(accept: &str, subprotocol: Option<&'static str>) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    // Base64 is always a good header value.
-    if let Ok(accept) = HeaderValue::from_str(accept) {
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if let Some(subprotocol) = subprotocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-    }
-    response
 }

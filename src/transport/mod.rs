@@ -7,7 +7,6 @@ mod caps;
 mod connection;
 mod forwarded;
 mod gate;
-mod handshake;
 mod metrics;
 mod nofile;
 mod places;

@@ -1,7 +1,7 @@
 //! Refusals before the upgrade: one table from reasons to statuses, one shape of body.
 
-use super::{caps::Full, handshake::NotAHandshake};
-use crate::auth::Refusal;
+use super::caps::Full;
+use crate::{auth::Refusal, protocol::handshake::NotAHandshake};
 use axum::body::Body;
 use hyper::{
     Response, StatusCode,

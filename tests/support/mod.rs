@@ -5,7 +5,8 @@
 //! the server prints, an event by a marker that is sent after it and must come after it ([`Socket::until_marker`]).
 //!
 //! [`server`]: the process · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
-//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be cut.
+//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be
+//! cut · [`python`]: packages.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, unused_imports)]
@@ -14,6 +15,7 @@ pub mod api;
 pub mod forwarder;
 pub mod frames;
 pub mod inbox;
+pub mod python;
 pub mod random;
 pub mod server;
 pub mod socket;

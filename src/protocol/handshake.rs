@@ -1,34 +1,40 @@
 //! Is this request a WebSocket handshake? RFC 6455 §4.2, as a function over the request's head.
 
 use hyper::{
-    HeaderMap, Method, Version,
-    header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    HeaderMap, Method, Response, StatusCode, Version,
+    header::{
+        CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
     http::request::Parts,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Why it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotAHandshake {
-    /// 426
+pub enum NotAHandshake {
+    /// No such headers; 426.
     #[error("this path speaks WebSocket: send `Connection: Upgrade` and `Upgrade: websocket`")]
     NoUpgrade,
-    /// 405
+    /// Another method; 405.
     #[error("a WebSocket handshake is a GET request")]
     NotGet,
-    /// 400
+    /// HTTP/1.0; 400.
     #[error("a WebSocket handshake needs HTTP/1.1")]
     OldHttp,
-    /// 426
+    /// Another version of the protocol; 426.
     #[error("this server speaks WebSocket version 13: send `Sec-WebSocket-Version: 13`")]
     OtherVersion,
-    /// 400
+    /// No nonce; 400.
     #[error("`Sec-WebSocket-Key` must be 16 bytes in base64")]
     BadKey,
 }
 
 /// The value for `Sec-WebSocket-Accept`.
-pub(super) fn accept(parts: &Parts) -> Result<String, NotAHandshake> {
+///
+/// # Errors
+/// When it is none.
+pub fn accept(parts: &Parts) -> Result<String, NotAHandshake> {
     let headers = &parts.headers;
     if !lists(headers, CONNECTION.as_str(), "upgrade") || !lists(headers, UPGRADE.as_str(), "websocket") {
         return Err(NotAHandshake::NoUpgrade);
@@ -42,13 +48,30 @@ pub(super) fn accept(parts: &Parts) -> Result<String, NotAHandshake> {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(NotAHandshake::OtherVersion);
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(hyper::header::HeaderValue::as_bytes).unwrap_or_default();
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     // 16 bytes in base64 are always 22 characters and two of padding.
     let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     if key.len() != 24 || !key[..22].iter().all(is_base64) || &key[22..] != b"==" {
         return Err(NotAHandshake::BadKey);
     }
     Ok(derive_accept_key(key))
+}
+
+/// The answer after which the connection is a WebSocket.
+pub fn switching<B: Default>(accept: &str, subprotocol: Option<&'static str>) -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    // Base64 is always a good header value.
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    response
 }
 
 fn lists(headers: &HeaderMap, name: &str, token: &str) -> bool {
