@@ -56,7 +56,7 @@ pub enum Refusal {
         /// What of it.
         part: &'static str,
     },
-    /// The header has a `crit` list: something in it must be understood, and nothing is.
+    /// The header has `crit`, `b64`, `zip` or `enc`: something in it must be understood, and nothing is.
     #[error("the token is not valid")]
     CriticalHeader,
     /// A `kid` that no key has.
@@ -71,6 +71,9 @@ pub enum Refusal {
     /// The signature is not this key's.
     #[error("the token is not valid")]
     Signature,
+    /// `typ` is not what is wanted, or the token holds something else than claims (`cty`).
+    #[error("the token is not valid")]
+    Type,
     /// A claim that must be there is not.
     #[error("the token lacks the claim `{claim}`")]
     ClaimMissing {
@@ -122,9 +125,14 @@ impl Refusal {
             Self::QueryTokenOff => "the token is in the query, and auth.query_token is off".into(),
             Self::CredentialRepeated { place } => format!("more than one token in the {place}"),
             Self::TokenMalformed { part } => format!("the token's {part} cannot be read"),
-            Self::CriticalHeader => "the token's header has `crit`, of which nothing is understood".into(),
-            Self::KeyUnknown => "the token's `kid` is the id of no key in auth.jwt".into(),
+            Self::CriticalHeader => {
+                "the token's header has `crit`, `b64`, `zip` or `enc`, none of which is understood".into()
+            }
+            Self::KeyUnknown => "the token's `kid` is the id of no key in auth.jwt or its key sets".into(),
             Self::KeyAmbiguous => "the token has no `kid`, and auth.jwt does not have exactly one key".into(),
+            Self::Type => {
+                "the token's `typ` is not auth.token_type (unset: none, JWT or at+jwt), or it has `cty`".into()
+            }
             Self::Algorithm => "the token's `alg` is not the one its key is for".into(),
             Self::Signature => "the token's signature was not made with its key".into(),
             Self::TooEarly { claim } => format!("the token's `{claim}` lies in the future"),

@@ -7,11 +7,16 @@
 mod auth;
 mod checks;
 mod describe;
+mod jwks;
+mod jwt_entry;
+mod jwt_key;
 mod keys;
 pub mod limits;
+mod live;
 mod load;
 mod mistake;
 mod origin;
+mod public_key;
 mod raw;
 mod read;
 mod schema;
@@ -19,11 +24,16 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{ApiKey, Auth, JwtAlgorithm, JwtKey, Scope};
+pub use auth::{ApiKey, Auth, Scope};
 pub use describe::{default_toml, environment_help};
+pub use jwks::{Jwk, JwkSet, JwksOrigin};
+pub use jwt_key::{JwksUrl, JwtAlgorithm, JwtKey, KeySource};
 pub use limits::Limits;
+pub use live::Live;
 pub use load::{Flag, load};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use origin::OriginPattern;
 pub(crate) use origin::split_host_port;
+pub(crate) use public_key::KeyMaterial;
+pub use public_key::VerificationKey;
 pub use sections::{Config, Drain, Log, Presence, Retention, Server, Storage, Tls};

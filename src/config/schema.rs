@@ -1,11 +1,6 @@
 //! The one table of settings: name, meaning, range, and how each gets into [`Config`] and out of it.
 
-use super::{
-    Config, OriginPattern, Tls,
-    keys::{read_api_keys, read_jwt_keys},
-    mistake::Mistake,
-    raw::Node,
-};
+use super::{Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, mistake::Mistake, raw::Node};
 use std::{net::SocketAddr, ops::RangeInclusive};
 
 /// A setting.
@@ -185,6 +180,16 @@ pub(super) static SETTINGS: &[Setting] = &[
             set: |config, text| filled(text).map(|audience| config.auth.audience = Some(audience.into())),
         },
     },
+    Setting {
+        path: "auth.token_type",
+        doc: "The `typ` that tokens must have in their header. When unset, none, JWT and at+jwt will do.",
+        kind: Kind::Text {
+            example: "at+jwt",
+            get: |config| config.auth.token_type.clone(),
+            set: |config, text| filled(text).map(|name| config.auth.token_type = Some(name.into())),
+        },
+    },
+    integer!(auth.jwks_refresh_seconds, 10..=86_400, "How often key sets (jwks_url) are fetched."),
     integer!(auth.leeway_seconds, 0..=300, "Clock difference that is forgiven in exp, nbf and iat."),
     Setting {
         path: "auth.cookie",
@@ -215,9 +220,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         kind: Kind::Tables {
             example: r#"[[auth.jwt]]
 id = "2026-01"                        # the `kid` of its tokens
-algorithm = "HS256"
+algorithm = "HS256"                   # HS256, HS384, HS512 with a secret; RS256, RS384, RS512, ES256, ES384, EdDSA
 secret = "base64:<32 bytes or more>"  # head -c 32 /dev/urandom | base64
 # secret_file = "/run/secrets/jwt"    # instead of secret; not readable by everybody
+# public_key_file = "/etc/app.pem"    # instead, for RS, ES and EdDSA; or public_key, the PEM text
+# jwks_url = "https://id.example.org/.well-known/jwks.json"   # instead of algorithm and key; or jwks_file
+# algorithms = ["RS256"]              # with a key set: what its keys may be for; else all but HS
+# jwks_ca_file = "/etc/ca.pem"        # trusted beside the system's authorities
+# jwks_allow_http = true              # only on a network where nobody else can answer
+# issuer = "https://id.example.org"   # instead of auth.issuer; likewise audience and token_type
 tenants = ["default"]                 # whom it may sign for"#,
             read: read_jwt_keys,
         },
