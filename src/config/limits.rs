@@ -107,3 +107,7 @@ pub const NAME_CHARS_MAX: usize = 150;
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
 /// Largest configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Connections to one other server that are kept for its next call.
+pub const OUTBOUND_IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long they are kept.
+pub const OUTBOUND_IDLE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -16,6 +16,7 @@ mod raw;
 mod read;
 mod schema;
 mod sections;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -27,3 +28,4 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use origin::OriginPattern;
 pub(crate) use origin::split_host_port;
 pub use sections::{Config, Drain, Log, Presence, Retention, Server, Storage, Tls};
+pub use target::{Target, TargetError};
