@@ -121,3 +121,7 @@ pub const JWKS_RETRY: Duration = Duration::from_secs(30);
 pub const JWKS_MISS_INTERVAL: Duration = Duration::from_secs(10);
 /// Largest configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Connections to one other server that are kept for its next call.
+pub const OUTBOUND_IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long they are kept.
+pub const OUTBOUND_IDLE_TIMEOUT: Duration = Duration::from_secs(30);

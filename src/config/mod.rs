@@ -21,6 +21,7 @@ mod raw;
 mod read;
 mod schema;
 mod sections;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -37,3 +38,4 @@ pub(crate) use origin::split_host_port;
 pub(crate) use public_key::KeyMaterial;
 pub use public_key::VerificationKey;
 pub use sections::{Config, Drain, Log, Presence, Retention, Server, Storage, Tls};
+pub use target::{Target, TargetError};
