@@ -8,15 +8,20 @@ use crate::{
     auth::{ApiKeys, Door},
     broker::Broker,
     cluster::{Node, StartError, Surroundings},
-    config::{Config, limits::CLOSE_TIMEOUT},
+    config::{Config, Live, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
+    jwks::Jwks,
+    outbound::TrustError,
     records::retention,
     session::House,
     telemetry,
-    transport::{self, Caps, Gate, Serving, TlsError},
+    transport::{self, Caps, Serving, TlsError},
 };
 mod demo;
+mod reload;
+
+pub use reload::{ReloadError, Reloader};
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -41,6 +46,9 @@ pub enum ServerError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Certificate authorities for fetching key sets.
+    #[error("jwks_ca_file: {0}")]
+    Trust(#[from] TrustError),
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -59,6 +67,7 @@ pub struct Server {
     desk: PresenceDesk,
     api: Api,
     readiness: Readiness,
+    reloader: Reloader,
     tracker: TaskTracker,
     /// Ends the listeners.
     closing: CancellationToken,
@@ -81,7 +90,9 @@ impl Server {
     pub async fn start(config: Config, extra: axum::Router) -> Result<Self, ServerError> {
         telemetry::metrics::install();
         transport::raise_open_files(config.limits.connections_total);
-        let tls = config.server.tls.as_ref().map(transport::acceptor).transpose()?;
+        let tls = Live::new(config.server.tls.as_ref().map(transport::acceptor).transpose()?);
+        let jwks = Jwks::default();
+        let key_sets = jwks.prepare(&config.auth)?;
         // Bound first: a second server on the same port ends here, before it touches anything.
         let listener = bind(config.server.listen, "server.listen").await?;
         let admin = match config.server.admin_listen {
@@ -100,11 +111,10 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
+        let retention = Live::new(config.retention.clone());
+        tracker.spawn(retention::keep(records.clone(), retention.clone(), shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
-        let door = Arc::new(Door::new(&config.auth, config.server.dev));
-        let gate = Arc::new(Gate::new(door, house, (Caps::new(&config.limits), config.server.node_id)));
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -115,6 +125,20 @@ impl Server {
             keys: ApiKeys::new(&config.auth.api_keys, config.server.dev),
             readiness: readiness.clone(),
         });
+        let live = reload::Parts {
+            door: Live::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched())),
+            jwks,
+            caps: Caps::new(&config.limits),
+            house,
+            api: api.clone(),
+            tls,
+            trusted_proxies: Live::new(config.server.trusted_proxies.clone()),
+            retention,
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        };
+        live.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
+        let serving = live.serving(http::router(&api, &config, extra), config.server.node_id);
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
@@ -124,21 +148,14 @@ impl Server {
             desk,
             api: api.clone(),
             readiness,
+            reloader: Reloader::new(live, config),
             tracker,
             closing: CancellationToken::new(),
             shutdown,
         };
-        let public = http::router(&api, &config, extra);
-        let serving = Serving {
-            gate: Some(gate),
-            router: public,
-            tls,
-            trusted_proxies: config.server.trusted_proxies.clone().into(),
-            tracker: server.tracker.clone(),
-        };
         server.tracker.spawn(transport::serve(listener, serving.clone(), server.closing.clone()));
         if let Some(admin) = admin {
-            let serving = Serving { gate: None, router: http::admin_router(&api), tls: None, ..serving };
+            let serving = Serving { gate: None, router: http::admin_router(&api), tls: Live::default(), ..serving };
             server.tracker.spawn(transport::serve(admin, serving, server.closing.clone()));
         }
         server.tracker.spawn(http::upkeep(api, server.shutdown.clone()));
@@ -154,6 +171,11 @@ impl Server {
     /// The address of health and metrics, if they have one of their own.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Puts other settings into force while the server runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The server API without HTTP, for an embedding program.

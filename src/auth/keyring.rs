@@ -32,6 +32,11 @@ impl FetchedKeys {
         });
     }
 
+    /// Whether there ever was an answer of this source.
+    pub fn has(&self, source: &JwksUrl) -> bool {
+        self.0.get().contains_key(source)
+    }
+
     /// Forgets the sources that are not in use any more.
     pub fn retain(&self, sources: &[JwksUrl]) {
         self.0.update(|all| {

@@ -1,6 +1,6 @@
 //! Why somebody was not let in: one variant for each reason, none of which holds the credential.
 
-/// Why a handshake was refused. Every one of them is answered with HTTP 403.
+/// Why a handshake was refused. All but [`Refusal::KeysMissing`] are answered with HTTP 403.
 ///
 /// `Display` is the sentence for the client: it never says anything about keys or configuration.
 /// [`Refusal::reason`] is for the debug log of whoever runs the server. Neither contains the token.
@@ -62,6 +62,9 @@ pub enum Refusal {
     /// A `kid` that no key has.
     #[error("the token is not valid")]
     KeyUnknown,
+    /// As [`Self::KeyUnknown`], while a key set that might have it could never be fetched: not the client's fault.
+    #[error("the keys that verify tokens are not available; come back later")]
+    KeysMissing,
     /// No `kid`, and not exactly one key.
     #[error("the token is not valid")]
     KeyAmbiguous,
@@ -113,9 +116,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status of every refusal.
-    pub const STATUS: u16 = 403;
-
     /// The reason for whoever runs the server: what was found and what would be right, without the token.
     pub fn reason(&self) -> String {
         match self {
@@ -129,6 +129,7 @@ impl Refusal {
                 "the token's header has `crit`, `b64`, `zip` or `enc`, none of which is understood".into()
             }
             Self::KeyUnknown => "the token's `kid` is the id of no key in auth.jwt or its key sets".into(),
+            Self::KeysMissing => "the token's `kid` is unknown, and a key set has not been fetched yet".into(),
             Self::KeyAmbiguous => "the token has no `kid`, and auth.jwt does not have exactly one key".into(),
             Self::Type => {
                 "the token's `typ` is not auth.token_type (unset: none, JWT or at+jwt), or it has `cty`".into()
@@ -154,6 +155,7 @@ impl Refusal {
             | Self::CredentialRepeated { .. } => "credential",
             Self::ProtocolMissing | Self::ProtocolUnsupported => "subprotocol",
             Self::Expired => "expired",
+            Self::KeysMissing => "keys_missing",
             Self::NotStaff => "staff",
             _ => "token",
         }

@@ -1,7 +1,7 @@
 //! `auth.jwt`: the rows as keys. Files are read here, once; a reload reads them again.
 
 use super::{
-    Config, JwkSet, JwksOrigin, JwksUrl, JwtAlgorithm, JwtKey, KeySource, VerificationKey,
+    Config, JwkSet, JwksOrigin, JwksUrl, JwtAlgorithm, JwtKey, KeySource, Target, TargetError, VerificationKey,
     keys::{Table, rows},
     limits::{JWKS_BYTES_MAX, KEY_FILE_BYTES_MAX},
     mistake::{Mistake, Place, suggest},
@@ -9,8 +9,7 @@ use super::{
     read::text,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hyper::Uri;
-use std::{fs, io::Read, net::IpAddr, os::unix::fs::PermissionsExt};
+use std::{fs, io::Read, os::unix::fs::PermissionsExt};
 
 const SETTING: &str = "auth.jwt";
 const FIELDS: [&str; 15] = [
@@ -147,8 +146,8 @@ fn key_set(row: &mut Table<'_>, field: &str) -> Option<KeySource> {
     if is_url {
         let allow_http = row.switch("jwks_allow_http")?;
         let ca_file = row.optional("jwks_ca_file", |path| filled(path).map(Into::into))?;
-        let url = row.required(field, |url| check_url(url, allow_http))?;
-        return Some(KeySource::Url(JwksUrl { url, algorithms, ca_file }));
+        let target = row.required(field, |url| check_url(url, allow_http))?;
+        return Some(KeySource::Url(JwksUrl { target, algorithms, ca_file }));
     }
     for name in ["jwks_ca_file", "jwks_allow_http"] {
         if let Some(node) = row.field(name) {
@@ -173,23 +172,14 @@ fn parse_algorithm(name: &str) -> Result<JwtAlgorithm, String> {
 }
 
 /// An address that nobody on the way can answer for.
-fn check_url(url: &str, allow_http: bool) -> Result<String, String> {
-    let write = || "write https://host/path, without a user, a password or a #fragment in it".to_owned();
-    let uri: Uri = url.parse().map_err(|_| write())?;
-    let authority = uri.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
-    if url.contains('#') || authority.contains('@') || uri.host().is_none_or(str::is_empty) {
-        return Err(write());
+fn check_url(url: &str, allow_http: bool) -> Result<Target, String> {
+    let target: Target = url.parse().map_err(|right: TargetError| right.to_string())?;
+    if target.is_open_to_eavesdroppers() && !allow_http {
+        return Err("over http anybody on the way can put in keys of their own: write https, or \
+                    jwks_allow_http = true beside it if nobody can be on the way"
+            .into());
     }
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => Ok(url.to_owned()),
-        Some("http") if is_loopback || allow_http => Ok(url.to_owned()),
-        Some("http") => Err("over http anybody on the way can put in keys of their own: write https, or \
-                             jwks_allow_http = true beside it if nobody can be on the way"
-            .into()),
-        _ => Err(write()),
-    }
+    Ok(target)
 }
 
 fn check_secret(row: &mut Table<'_>, (text, place): (&str, &Place), algorithm: JwtAlgorithm) -> Option<Vec<u8>> {

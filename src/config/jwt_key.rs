@@ -1,6 +1,6 @@
 //! One entry of `auth.jwt`: whose signatures count, made how, and what they may say.
 
-use super::{JwkSet, VerificationKey};
+use super::{JwkSet, Target, VerificationKey};
 use crate::protocol::Tenant;
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub enum KeySource {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JwksUrl {
     /// `https://…`, or `http://…` of this machine.
-    pub url: String,
+    pub target: Target,
     /// Algorithms that its keys may be for.
     pub algorithms: Vec<JwtAlgorithm>,
     /// Certificate authorities that are trusted beside the system's, PEM.

@@ -5,6 +5,7 @@
 //! What comes out of [`load()`] is valid; an embedding program may also fill [`Config`] itself.
 
 mod auth;
+mod changes;
 mod checks;
 mod describe;
 mod jwks;
@@ -26,6 +27,7 @@ mod target;
 mod tests;
 
 pub use auth::{ApiKey, Auth, Scope};
+pub use changes::{Changes, changes};
 pub use describe::{default_toml, environment_help};
 pub use jwks::{Jwk, JwkSet, JwksOrigin};
 pub use jwt_key::{JwksUrl, JwtAlgorithm, JwtKey, KeySource};

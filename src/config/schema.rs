@@ -33,12 +33,15 @@ pub(super) enum Kind {
     },
     List {
         example: &'static str,
+        get: fn(&Config) -> Vec<String>,
         clear: fn(&mut Config),
         push: fn(&mut Config, &str) -> Result<(), String>,
     },
     Tables {
         /// TOML, uncommented.
         example: &'static str,
+        /// Whether two configurations have the same tables.
+        is_same: fn(&Config, &Config) -> bool,
         read: fn(&mut Config, &Node, &mut Vec<Mistake>),
     },
 }
@@ -149,6 +152,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         doc: "Addresses of proxies whose X-Forwarded-For is believed.",
         kind: Kind::List {
             example: r#"["10.0.0.1", "::1"]"#,
+            get: |config| config.server.trusted_proxies.iter().map(ToString::to_string).collect(),
             clear: |config| config.server.trusted_proxies.clear(),
             push: |config, text| {
                 let address = text.parse().map_err(|_| "write an IP address without a port, 10.0.0.1".to_owned())?;
@@ -206,6 +210,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         doc: "Hosts whose pages may open sockets. *.example.org is every subdomain, not example.org itself.",
         kind: Kind::List {
             example: r#"["app.example.org", "*.example.org", "localhost:3000"]"#,
+            get: |config| config.auth.allowed_origins.clone(),
             clear: |config| config.auth.allowed_origins.clear(),
             push: |config, text| {
                 OriginPattern::parse(text)?;
@@ -230,6 +235,7 @@ secret = "base64:<32 bytes or more>"  # head -c 32 /dev/urandom | base64
 # jwks_allow_http = true              # only on a network where nobody else can answer
 # issuer = "https://id.example.org"   # instead of auth.issuer; likewise audience and token_type
 tenants = ["default"]                 # whom it may sign for"#,
+            is_same: |a, b| a.auth.jwt == b.auth.jwt,
             read: read_jwt_keys,
         },
     },
@@ -242,6 +248,7 @@ id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
 scopes = ["publish", "read"]          # publish, read, admin
 tenant = "default""#,
+            is_same: |a, b| a.auth.api_keys == b.auth.api_keys,
             read: read_api_keys,
         },
     },

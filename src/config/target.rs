@@ -5,7 +5,7 @@ use hyper::{Uri, http::uri::Authority};
 use std::{fmt, str::FromStr};
 
 /// An `http://` or `https://` address. Shown without its query, which may hold a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     pub(crate) tls: bool,
     /// Without brackets, as a resolver wants it.

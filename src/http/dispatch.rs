@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     config::{ApiKey, Scope, limits::API_BODY_TIMEOUT},
+    session::rate::Rate,
     telemetry::names::{API_CALLS, API_SECONDS},
 };
 use axum::{
@@ -20,7 +21,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// Bytes over the limit that are read and forgotten, so that the caller is still there to read the refusal.
 const OVER_LIMIT_READ_MAX: usize = 8 << 20;
@@ -76,11 +77,11 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
         return Err(ApiError::NotReady(api.inner.readiness.as_str()));
     }
     let key = api.key(&parts.headers)?;
-    api.check_pace(key)?;
-    check_scope(key, route.scope)?;
+    api.check_pace(&key)?;
+    check_scope(&key, route.scope)?;
     let tenant = key.tenant.clone();
     let ids = path_ids(&mut parts).await?;
-    let body = read_body(body, api.inner.limits.api_body_bytes).await?;
+    let body = read_body(body, api.inner.limits.get().api_body_bytes).await?;
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
 }
@@ -95,22 +96,24 @@ fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instan
 
 impl Api {
     /// Whose key the request shows.
-    pub(super) fn key(&self, headers: &HeaderMap) -> Result<&ApiKey, ApiError> {
+    pub(super) fn key(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, ApiError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(ApiError::NoKey) };
         let (scheme, key) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::NoKey)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::NoKey);
         }
-        self.inner.keys.verify(key.trim_start()).ok_or(ApiError::WrongKey)
+        self.inner.keys.get().verify(key.trim_start()).ok_or(ApiError::WrongKey)
     }
 
     fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
         let now = self.inner.started.elapsed();
-        if self.inner.paces.lock().entry(key.hash).or_default().allows(self.inner.rate, now) {
+        let per_second = self.inner.limits.get().api_calls_per_second;
+        let rate = Rate::new(per_second, per_second);
+        if self.inner.paces.lock().entry(key.hash).or_default().allows(rate, now) {
             Ok(())
         } else {
-            Err(ApiError::TooFast { per_second: self.inner.limits.api_calls_per_second })
+            Err(ApiError::TooFast { per_second })
         }
     }
 }

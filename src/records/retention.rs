@@ -2,7 +2,7 @@
 
 use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now};
 use crate::{
-    config::Retention,
+    config::{Live, Retention},
     protocol::{Tenant, Timestamp, UserId},
 };
 use std::time::Duration;
@@ -22,12 +22,13 @@ enum KeepError {
     Propose(#[from] ProposeError),
 }
 
-/// Runs until `shutdown`, a round a minute.
-pub async fn keep(records: Records, settings: Retention, shutdown: CancellationToken) {
+/// Runs until `shutdown`, a round a minute, each with the settings of its beginning.
+pub async fn keep(records: Records, settings: Live<Retention>, shutdown: CancellationToken) {
     loop {
+        let of_now = settings.get();
         tokio::select! {
             () = shutdown.cancelled() => return,
-            round = round(&records, &settings) => if let Err(error) = round {
+            round = round(&records, &of_now) => if let Err(error) = round {
                 tracing::warn!(%error, "retention goes on in a minute");
             },
         }

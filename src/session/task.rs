@@ -6,7 +6,7 @@
 use super::{
     handle::{Common, Session, Wire},
     metrics::{self, End},
-    rate::Rate,
+    rate::{Rate, SharedRate},
     reader::{Inbound, Reader, Socket},
     state::{Conduct, TOO_FAST},
 };
@@ -20,7 +20,10 @@ use crate::{
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -34,17 +37,27 @@ pub struct House {
     pub endpoints: Arc<Endpoints>,
     /// Who hears what.
     pub broker: Broker,
-    rate: Rate,
-    message_bytes: usize,
+    rate: SharedRate,
+    message_bytes: AtomicUsize,
     start: Instant,
 }
 
 impl House {
     /// One for all sessions.
     pub fn new(endpoints: Arc<Endpoints>, broker: Broker, limits: &Limits) -> Self {
-        let rate = Rate::new(limits.messages_per_second, limits.messages_burst);
-        Self { endpoints, broker, rate, message_bytes: limits.message_bytes, start: Instant::now() }
+        let rate = SharedRate::new(rate(limits));
+        Self { endpoints, broker, rate, message_bytes: limits.message_bytes.into(), start: Instant::now() }
     }
+
+    /// Other limits from now on: the pace for all sessions, the size of messages for those that begin.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.rate.set(rate(limits));
+        self.message_bytes.store(limits.message_bytes, Relaxed);
+    }
+}
+
+fn rate(limits: &Limits) -> Rate {
+    Rate::new(limits.messages_per_second, limits.messages_burst)
 }
 
 /// A connection after its upgrade.
@@ -83,7 +96,7 @@ pub fn begin<P: Send + 'static>(
     let Guest { client, identity, resumes } = guest;
     let slow = if resumes { Close::SlowResume } else { Close::Slow };
     let expires = expiry(&common, identity.expires_at);
-    let reader = Reader::new(socket, house.message_bytes, early);
+    let reader = Reader::new(socket, house.message_bytes.load(Relaxed), early);
     let session = Session::new(client, (wire, slow), expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
@@ -217,7 +230,7 @@ impl<P: Send + 'static> Task<P> {
     async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
         session.common.meters.frames_in.increment(1);
-        if !self.conduct.allows(house.rate, house.start.elapsed()) {
+        if !self.conduct.allows(house.rate.get(), house.start.elapsed()) {
             session.reply(TOO_FAST);
             return self.conduct.bad(Close::TooFast);
         }

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     auth::Door,
+    config::Live,
     endpoints::{AdmitError, Client},
+    jwks::Jwks,
     protocol::{Endpoint, SessionId},
     records::now,
     session::{Guest, House},
@@ -36,8 +38,10 @@ const RESUMES: &str = "carillon.v1";
 /// Lets WebSockets in.
 #[derive(Debug)]
 pub struct Gate {
-    /// Who is it, and may it?
-    pub door: Arc<Door>,
+    /// Who is it, and may it? Replaced by a reload.
+    pub door: Live<Door>,
+    /// Keys that the door may not have yet.
+    pub jwks: Jwks,
     /// What sessions need.
     pub house: Arc<House>,
     /// How many there may be.
@@ -54,8 +58,8 @@ pub(super) struct Admitted {
 
 impl Gate {
     /// `node` becomes part of every session's id.
-    pub fn new(door: Arc<Door>, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+    pub fn new((door, jwks): (Live<Door>, Jwks), house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
+        Self { door, jwks, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
     }
 
     /// Checks everything and answers 101, or says why not.
@@ -66,7 +70,8 @@ impl Gate {
             return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let admission = self.door.admit(parts, endpoint, now()).map_err(Refused::Door)?;
+        let knock = || self.door.get().admit(parts, endpoint, now());
+        let admission = self.jwks.with_fresh_keys(knock).await.map_err(Refused::Door)?;
         let identity = admission.identity;
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {

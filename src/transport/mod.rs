@@ -18,7 +18,10 @@ pub use gate::Gate;
 pub use nofile::raise_open_files;
 pub use tls::{TlsError, acceptor};
 
-use crate::config::limits::{HANDSHAKES_MAX, HTTP_CONNECTIONS_MAX};
+use crate::config::{
+    Live,
+    limits::{HANDSHAKES_MAX, HTTP_CONNECTIONS_MAX},
+};
 use connection::Shared;
 use metrics::Meters;
 use std::{
@@ -44,10 +47,10 @@ pub struct Serving {
     pub gate: Option<Arc<Gate>>,
     /// Everything else. Handlers find the client's address in `ConnectInfo<SocketAddr>`.
     pub router: axum::Router,
-    /// TLS, if the listener speaks it.
-    pub tls: Option<TlsAcceptor>,
+    /// TLS, if the listener speaks it; connections begin with what it is then.
+    pub tls: Live<Option<TlsAcceptor>>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Arc<[IpAddr]>,
+    pub trusted_proxies: Live<Vec<IpAddr>>,
     /// Every task is spawned through it: connections, and sessions, which outlive the listener.
     pub tracker: TaskTracker,
 }

@@ -4,8 +4,9 @@ use carillon::{
     auth::{Door, Grant, sign},
     broker::{Broker, Publication},
     cluster::{Node, Surroundings},
-    config::{Config, JwtKey, Limits},
+    config::{Config, JwtKey, Limits, Live},
     endpoints::{Endpoints, PresenceDesk},
+    jwks::Jwks,
     protocol::{Group, GroupName, Pos, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
@@ -55,12 +56,12 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
     let records = Node::start(around).await.expect("a node").records().clone();
     let desk = PresenceDesk::start(records.clone(), Duration::from_secs(15), (&tracker, &shutdown));
     let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
-    let gate = Gate::new(Arc::new(Door::new(&config.auth, true)), house, (Caps::new(&limits), 1));
+    let gate = Gate::new((Live::new(Door::new(&config.auth, true)), Jwks::default()), house, (Caps::new(&limits), 1));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
-        tls,
-        trusted_proxies: [IpAddr::from([127, 0, 0, 1])].into(),
+        tls: Live::new(tls),
+        trusted_proxies: Live::new(vec![IpAddr::from([127, 0, 0, 1])]),
         tracker: tracker.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

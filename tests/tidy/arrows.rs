@@ -13,11 +13,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("auth", &["config", "protocol"]),
     // Knows nobody's question; named by whoever asks one.
     ("outbound", &["config"]),
+    ("jwks", &["auth", "config", "outbound", "telemetry"]),
     ("records", &["config", "protocol"]),
     ("broker", &["config", "protocol", "telemetry"]),
     ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry"]),
     ("session", &["auth", "broker", "config", "endpoints", "protocol", "telemetry"]),
-    ("transport", &["auth", "config", "endpoints", "protocol", "session", "telemetry"]),
+    ("transport", &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry"]),
     ("cluster", &["broker", "config", "protocol", "records", "telemetry"]),
     ("http", &["auth", "broker", "cluster", "config", "endpoints", "protocol", "records", "session", "telemetry"]),
     (
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config",
             "endpoints",
             "http",
+            "jwks",
             "outbound",
             "protocol",
             "records",
