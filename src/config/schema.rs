@@ -193,7 +193,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             set: |config, text| filled(text).map(|name| config.auth.token_type = Some(name.into())),
         },
     },
-    integer!(auth.jwks_refresh_seconds, 10..=86_400, "How often key sets (jwks_url) are fetched."),
+    integer!(auth.jwks_refresh_seconds, 5..=86_400, "How often key sets (jwks_url) are fetched."),
     integer!(auth.leeway_seconds, 0..=300, "Clock difference that is forgiven in exp, nbf and iat."),
     Setting {
         path: "auth.cookie",

@@ -103,12 +103,13 @@ pub fn begin<P: Send + 'static>(
     Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
 }
 
-/// The coarse second at which the wall clock will show `at`.
+/// The coarse second at which the wall clock will have passed `at`; never earlier, and two seconds later at most.
 fn expiry(common: &Common, at: Timestamp) -> u32 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let left = Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).saturating_sub(now);
     let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
-    common.clock.tick().saturating_add(left).saturating_add(1)
+    // Both the clock and what is left are cut to whole seconds.
+    common.clock.tick().saturating_add(left).saturating_add(2)
 }
 
 struct Task<P> {

@@ -186,6 +186,28 @@ impl Server {
         kill_process(pid, Signal::TERM).expect("signalled");
     }
 
+    /// SIGHUP; [`Self::reloads`] and [`Self::reload`] wait.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_child(&self.running.as_ref().expect("running").child);
+        kill_process(pid, Signal::HUP).expect("signalled");
+    }
+
+    /// SIGHUP, and waits until so many reloads since the start went well.
+    pub async fn reload(&self, nth: usize) {
+        self.hang_up();
+        self.reloads("ok", nth).await;
+    }
+
+    /// Waits until so many reloads since the start came to this result.
+    pub async fn reloads(&self, result: &str, count: usize) {
+        let line = format!("carillon_reloads_total{{result=\"{result}\"}} {count}");
+        super::until(&line, async || {
+            let metrics = self.api().text("/metrics").await;
+            metrics.lines().any(|found| found == line).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the process has ended.
     pub fn ended(&mut self) -> Ended {
         let mut running = self.running.take().expect("running");
