@@ -24,7 +24,7 @@ mod reload;
 pub use reload::{ReloadError, Reloader};
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long tasks may take to end once everything is closed.
@@ -111,8 +111,8 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        let retention = Live::new(config.retention.clone());
-        tracker.spawn(retention::keep(records.clone(), retention.clone(), shutdown.clone()));
+        let (retention, to_keep) = watch::channel(config.retention.clone());
+        tracker.spawn(retention::keep(records.clone(), to_keep, shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
         let readiness = Readiness::default();

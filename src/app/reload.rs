@@ -12,7 +12,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -51,7 +51,7 @@ pub(super) struct Parts {
     pub(super) api: Api,
     pub(super) tls: Live<Option<TlsAcceptor>>,
     pub(super) trusted_proxies: Live<Vec<IpAddr>>,
-    pub(super) retention: Live<Retention>,
+    pub(super) retention: watch::Sender<Retention>,
     pub(super) tracker: TaskTracker,
     pub(super) shutdown: CancellationToken,
 }
@@ -99,7 +99,7 @@ impl Reloader {
         api.reconfigure(ApiKeys::new(&config.auth.api_keys, dev), &config.limits);
         tls.set(acceptor);
         trusted_proxies.set(config.server.trusted_proxies.clone());
-        retention.set(config.retention.clone());
+        retention.send_if_modified(|kept| std::mem::replace(kept, config.retention.clone()) != config.retention);
         door.set(Door::with_keys(&config.auth, dev, jwks.fetched()));
         let asked = jwks.install(sources, (tracker, shutdown));
         *self.inner.latest.lock() = config;

@@ -2,10 +2,11 @@
 
 use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now};
 use crate::{
-    config::{Live, Retention},
+    config::Retention,
     protocol::{Tenant, Timestamp, UserId},
 };
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two rounds through all inboxes.
@@ -22,10 +23,10 @@ enum KeepError {
     Propose(#[from] ProposeError),
 }
 
-/// Runs until `shutdown`, a round a minute, each with the settings of its beginning.
-pub async fn keep(records: Records, settings: Live<Retention>, shutdown: CancellationToken) {
+/// Runs until `shutdown`, a round a minute and one as soon as the settings are other ones.
+pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
     loop {
-        let of_now = settings.get();
+        let of_now = settings.borrow_and_update().clone();
         tokio::select! {
             () = shutdown.cancelled() => return,
             round = round(&records, &of_now) => if let Err(error) = round {
@@ -35,6 +36,7 @@ pub async fn keep(records: Records, settings: Live<Retention>, shutdown: Cancell
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(ROUND) => {}
+            Ok(()) = settings.changed() => {}
         }
     }
 }
