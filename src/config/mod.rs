@@ -11,6 +11,8 @@ mod describe;
 mod jwks;
 mod jwt_entry;
 mod jwt_key;
+#[cfg(test)]
+mod jwt_tests;
 mod keys;
 pub mod limits;
 mod live;
