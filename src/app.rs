@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Live, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
-    jwks::Jwks,
+    jwks::{Entrance, Jwks},
     outbound::TrustError,
     records::retention,
     session::House,
@@ -47,8 +47,8 @@ pub enum ServerError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Certificate authorities for fetching key sets.
-    #[error("jwks_ca_file: {0}")]
-    Trust(#[from] TrustError),
+    #[error("jwks_ca_file in auth.jwt: {0}")]
+    Jwks(TrustError),
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -92,7 +92,7 @@ impl Server {
         transport::raise_open_files(config.limits.connections_total);
         let tls = Live::new(config.server.tls.as_ref().map(transport::acceptor).transpose()?);
         let jwks = Jwks::default();
-        let key_sets = jwks.prepare(&config.auth)?;
+        let key_sets = jwks.prepare(&config.auth).map_err(ServerError::Jwks)?;
         // Bound first: a second server on the same port ends here, before it touches anything.
         let listener = bind(config.server.listen, "server.listen").await?;
         let admin = match config.server.admin_listen {
@@ -112,9 +112,11 @@ impl Server {
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
         let (retention, to_keep) = watch::channel(config.retention.clone());
-        tracker.spawn(retention::keep(records.clone(), to_keep, shutdown.clone()));
+        tracker.spawn(retention::keep(records.clone(), to_keep.clone(), shutdown.clone()));
+        tracker.spawn(retention::keep_journal(records.clone(), to_keep, shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
-        let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
+        let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
+        let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &config.limits)));
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -126,8 +128,7 @@ impl Server {
             readiness: readiness.clone(),
         });
         let live = reload::Parts {
-            door: Live::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched())),
-            jwks,
+            entrance,
             caps: Caps::new(&config.limits),
             house,
             api: api.clone(),
@@ -137,7 +138,7 @@ impl Server {
             tracker: tracker.clone(),
             shutdown: shutdown.clone(),
         };
-        live.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
+        live.entrance.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
         let serving = live.serving(http::router(&api, &config, extra), config.server.node_id);
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),

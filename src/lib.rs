@@ -19,6 +19,7 @@
 //! - [`jwks`]: key sets that others keep, fetched and refreshed.
 //! - [`outbound`]: calls that the server makes to others.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
+//! - [`tally`], [`wall_clock`]: how many were reached, what time it is; known to all who need them.
 //! - [`app`]: the only place where the parts are wired together.
 //!
 //! # Inside another program
@@ -64,5 +65,7 @@ pub mod outbound;
 pub mod protocol;
 pub mod records;
 pub mod session;
+pub mod tally;
 pub mod telemetry;
 pub mod transport;
+pub mod wall_clock;

@@ -4,7 +4,7 @@ use crate::{
     auth::{ApiKeys, Door},
     config::{Changes, Config, Live, Retention, changes},
     http::Api,
-    jwks::Jwks,
+    jwks::Entrance,
     outbound::TrustError,
     session::House,
     telemetry,
@@ -23,7 +23,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Certificate authorities for fetching key sets.
-    #[error("jwks_ca_file: {0}")]
+    #[error("jwks_ca_file in auth.jwt: {0}")]
     Trust(#[from] TrustError),
 }
 
@@ -44,8 +44,7 @@ struct Inner {
 
 /// What takes on other settings.
 pub(super) struct Parts {
-    pub(super) door: Live<Door>,
-    pub(super) jwks: Jwks,
+    pub(super) entrance: Entrance,
     pub(super) caps: Caps,
     pub(super) house: Arc<House>,
     pub(super) api: Api,
@@ -60,7 +59,7 @@ impl Parts {
     /// What the public listener serves.
     pub(super) fn serving(&self, router: axum::Router, node_id: u64) -> Serving {
         let among = (self.caps.clone(), node_id);
-        let gate = Gate::new((self.door.clone(), self.jwks.clone()), self.house.clone(), among);
+        let gate = Gate::new(self.entrance.clone(), self.house.clone(), among);
         Serving {
             gate: Some(Arc::new(gate)),
             router,
@@ -85,8 +84,9 @@ impl Reloader {
     pub async fn reload(&self, config: Config) -> Result<Changes, ReloadError> {
         // Never closed, so there is always a turn.
         let _turn = self.inner.turn.acquire().await;
-        let Parts { door, jwks, caps, house, api, tls, trusted_proxies, retention, tracker, shutdown } =
+        let Parts { entrance, caps, house, api, tls, trusted_proxies, retention, tracker, shutdown } =
             &self.inner.parts;
+        let Entrance { door, jwks } = entrance;
         let acceptor = config.server.tls.as_ref().map(transport::acceptor).transpose()?;
         let sources = jwks.prepare(&config.auth)?;
         // From here on nothing fails. Development mode is never entered or left.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config,
-    protocol::{Endpoint, Timestamp},
+    protocol::{Edition, Endpoint, Timestamp},
 };
 use hyper::{
     header::{HOST, HeaderValue},
@@ -34,6 +34,8 @@ pub struct Admission {
     pub identity: Identity,
     /// What to answer as `Sec-WebSocket-Protocol`; `None`: no such header.
     pub subprotocol: Option<&'static str>,
+    /// What the socket will speak.
+    pub edition: Edition,
 }
 
 impl Door {
@@ -77,7 +79,8 @@ impl Door {
         if endpoint.staff_only() && !identity.is_staff {
             return Err(Refusal::NotStaff);
         }
-        Ok(Admission { identity, subprotocol: offer.selected })
+        let subprotocol = offer.selected.map(Edition::subprotocol);
+        Ok(Admission { identity, subprotocol, edition: offer.selected.unwrap_or_default() })
     }
 
     /// Who a token is for, whatever it came with: a handshake, or a session that renews its credential. Whether it is

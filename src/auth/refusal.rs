@@ -41,11 +41,8 @@ pub enum Refusal {
         place: &'static str,
     },
     /// `carillon.token.…` without `carillon.v0` or `carillon.v1`: a browser would fail, as nothing can be selected.
-    #[error("a token subprotocol needs carillon.v0 beside it")]
+    #[error("a token subprotocol needs carillon.v0 or carillon.v1 beside it")]
     ProtocolMissing,
-    /// Only `carillon.v1` was offered.
-    #[error("carillon.v1 is not spoken here yet: offer carillon.v0, or no subprotocol")]
-    ProtocolUnsupported,
 
     /// Longer than any token is.
     #[error("the token is too long")]
@@ -153,7 +150,7 @@ impl Refusal {
             | Self::CredentialMissing
             | Self::QueryTokenOff
             | Self::CredentialRepeated { .. } => "credential",
-            Self::ProtocolMissing | Self::ProtocolUnsupported => "subprotocol",
+            Self::ProtocolMissing => "subprotocol",
             Self::Expired => "expired",
             Self::KeysMissing => "keys_missing",
             Self::NotStaff => "staff",

@@ -4,21 +4,21 @@
 //! Publishing is in order per publisher and group, and never waits for a reader.
 
 mod drain;
+mod gathering;
 mod job;
 mod metrics;
 mod roster;
 mod seats;
 mod shard;
-mod tally;
 
 pub use job::Publication;
 pub use shard::CloseTarget;
-pub use tally::{Recipients, Tally};
 
 use crate::{
     config::{Limits, limits::SHARD_QUEUE_MAX},
     protocol::{Close, Group, GroupName, Tenant, UserId},
     session::{Clock, Common, Session, outbox::Room, state::Liveness},
+    tally::{Count, Tally},
 };
 use job::Job;
 use shard::{Command, Shard};
@@ -30,7 +30,6 @@ use std::{
     },
     time::Duration,
 };
-use tally::Count;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -79,8 +78,12 @@ impl Broker {
             frames: u32::try_from(limits.outbox_frames).unwrap_or(u32::MAX),
             bytes: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         };
-        let common =
-            Arc::new(Common { room, clock: Clock::start(), meters: crate::session::metrics::Meters::default() });
+        let common = Arc::new(Common {
+            room,
+            clock: Clock::start(),
+            meters: crate::session::metrics::Meters::default(),
+            history: std::sync::atomic::AtomicU64::new(0),
+        });
         let (meters, open, failed) = (metrics::Meters::default(), Arc::default(), Arc::default());
         let liveness = Liveness::new(limits.ping_interval_seconds, limits.ping_timeout_seconds);
         let start_one = |_| {
@@ -95,6 +98,7 @@ impl Broker {
                 dirty: std::collections::VecDeque::new(),
                 pass: shard::Pass::default(),
                 draining: None,
+                gathering: gathering::Gathering::default(),
                 waiting_shown: 0,
             };
             let fuse = Fuse { failed: Arc::clone(&failed), shutdown: shutdown.clone() };
@@ -131,7 +135,7 @@ impl Broker {
             self.inner.meters.overloads.increment(1);
             return Err(Overloaded);
         };
-        let job = Arc::new(Job::new(publication, shards.len()));
+        let job = Arc::new(Job::new(publication, self.inner.common.history(), shards.len()));
         let tally = Tally(job.count.clone());
         for permit in permits {
             permit.send(Command::Publish(job.clone()));
@@ -143,7 +147,7 @@ impl Broker {
     pub async fn publish_durable(&self, publication: Publication) -> Tally {
         self.inner.meters.durable.increment(1);
         let shards = self.shards_of(&publication.group);
-        let job = Arc::new(Job::new(publication, shards.len()));
+        let job = Arc::new(Job::new(publication, self.inner.common.history(), shards.len()));
         for shard in shards {
             if shard.send(Command::Publish(job.clone())).await.is_err() {
                 // The server is stopping; nobody is left to hear it.
@@ -162,6 +166,18 @@ impl Broker {
             // A stopping server has no shards left.
             session.close(Close::GoingAway);
         }
+    }
+
+    /// States which history positions belong to, before the first session.
+    pub fn begin_history(&self, id: u64) {
+        self.inner.common.history.store(id, Relaxed);
+    }
+
+    /// A session's credential is good for longer now: [`Session::expires`] says until when.
+    pub async fn renew(&self, session: &Session) {
+        let shard = self.shard_of_user(&session.client.tenant, &session.client.user);
+        // A stopping server has no shards left.
+        let _ = shard.send(Command::Renew(session.client.id)).await;
     }
 
     /// Takes a session out of all its groups. Never dropped: if the shard's queue is full, a task waits for room.

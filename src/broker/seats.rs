@@ -14,6 +14,8 @@ struct Seat {
     session: Arc<Session>,
     /// The second of the last ping.
     asked: Option<u32>,
+    /// Under which second it stands among the expiries.
+    expires: u32,
 }
 
 /// See the module.
@@ -42,14 +44,23 @@ impl Seats {
 
     /// False if it was there already.
     pub(super) fn insert(&mut self, session: Arc<Session>) -> bool {
-        let (id, expires) = (session.client.id, session.expires);
+        let (id, expires) = (session.client.id, session.expires());
         self.expiries.insert((expires, id));
-        self.phase(id).insert(id, Seat { session, asked: None }).is_none()
+        self.phase(id).insert(id, Seat { session, asked: None, expires }).is_none()
+    }
+
+    /// Its credential was replaced: it stands under another second now.
+    pub(super) fn renew(&mut self, id: SessionId) {
+        let Some(seat) = self.phase(id).get_mut(&id) else { return };
+        let expires = seat.session.expires();
+        let old = std::mem::replace(&mut seat.expires, expires);
+        self.expiries.remove(&(old, id));
+        self.expiries.insert((expires, id));
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Arc<Session>> {
         let seat = self.phase(id).remove(&id)?;
-        self.expiries.remove(&(seat.session.expires, id));
+        self.expiries.remove(&(seat.expires, id));
         Some(seat.session)
     }
 

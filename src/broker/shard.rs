@@ -4,14 +4,22 @@
 //! served, in chunks, taking in new publishes between chunks: a session that has not been reached yet gets
 //! everything in one write. It never waits for a socket.
 
-use super::{drain::Draining, job::Job, metrics::Meters, roster::Roster, seats::Seats, tally::Count};
+use super::{
+    drain::Draining,
+    gathering::{self, Change, Gathering},
+    job::{self, Job},
+    metrics::Meters,
+    roster::Roster,
+    seats::Seats,
+};
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
-    protocol::{Close, Group, SessionId, Tenant, UserId},
+    protocol::{Close, Edition, Group, GroupName, InV1, SessionId, Tenant, UserId},
     session::{
         Common, Flushed, Session,
-        outbox::{Pushed, Room},
+        outbox::{Chunk, Pushed, Room},
     },
+    tally::Count,
 };
 use std::{
     collections::VecDeque,
@@ -38,6 +46,7 @@ pub(super) enum Command {
     Publish(Arc<Job>),
     Join { session: Arc<Session>, group: Group, done: oneshot::Sender<()> },
     Leave(SessionId),
+    Renew(SessionId),
     Close { which: CloseTarget, why: Close, count: Arc<Count> },
     Drain(Duration),
 }
@@ -82,6 +91,8 @@ pub(super) struct Shard {
     pub(super) dirty: VecDeque<Arc<Session>>,
     pub(super) pass: Pass,
     pub(super) draining: Option<Draining>,
+    /// Presence changes that wait for their frame.
+    pub(super) gathering: Gathering,
     /// This shard's part of the gauge of waiting bytes.
     pub(super) waiting_shown: u64,
 }
@@ -101,6 +112,31 @@ impl Pass {
     fn is_full(&self, room: Room) -> bool {
         self.frames >= SHARD_PASS_FRAMES_MAX.min(room.frames / 4 + 1)
             || self.bytes >= SHARD_PASS_BYTES_MAX.min(room.bytes as usize / 4 + 1)
+    }
+}
+
+/// What a publication came to in this shard.
+#[derive(Debug, Default)]
+struct Reached {
+    sessions: u64,
+    /// Frames in all outboxes.
+    frames: u64,
+    /// The most that one outbox got.
+    frames_each: u32,
+    bytes_each: usize,
+}
+
+impl Reached {
+    fn count(&mut self, pushed: Pushed, chunk: &Chunk, flush_later: impl FnOnce()) {
+        match pushed {
+            Pushed::First => flush_later(),
+            Pushed::Behind => {}
+            Pushed::Known | Pushed::Dropped | Pushed::Full | Pushed::Ending => return,
+        }
+        self.sessions += 1;
+        self.frames += u64::from(chunk.frames);
+        self.frames_each = self.frames_each.max(chunk.frames);
+        self.bytes_each = self.bytes_each.max(chunk.bytes.len());
     }
 }
 
@@ -131,6 +167,7 @@ impl Shard {
                 self.sweep(now);
             }
             self.go_on_draining();
+            self.show_gathered();
             if !self.dirty.is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -146,7 +183,8 @@ impl Shard {
 
     fn wake_at(&self, swept: u32) -> Instant {
         let sweep = self.common.clock.at(swept.saturating_add(1));
-        self.draining.as_ref().and_then(Draining::next_at).map_or(sweep, |at| at.min(sweep))
+        let draining = self.draining.as_ref().and_then(Draining::next_at);
+        [draining, self.gathering.next_at()].into_iter().flatten().fold(sweep, Instant::min)
     }
 
     fn take_in(&mut self) {
@@ -164,6 +202,7 @@ impl Shard {
             Command::Publish(job) => self.deliver(&job),
             Command::Join { session, group, done } => self.join(session, group, done),
             Command::Leave(id) => self.leave(id),
+            Command::Renew(id) => self.seats.renew(id),
             Command::Close { which, why, count } => {
                 let closed = self.seats.iter().filter(|s| which.matches(s)).filter(|s| s.close(why)).count();
                 count.add(closed as u64);
@@ -176,28 +215,86 @@ impl Shard {
     }
 
     fn deliver(&mut self, job: &Job) {
-        self.pass.frames += job.chunk.frames;
-        self.pass.bytes += job.chunk.bytes.len();
-        let mut reached = 0;
+        let mut reached = Reached::default();
+        let mut gathers = false;
         for entry in self.roster.members(&job.group) {
             if Some(entry.id) == job.except {
                 continue;
             }
-            match entry.member.queue(&job.chunk) {
-                Pushed::First => self.dirty.push_back(entry.member.clone()),
-                Pushed::Behind => {}
-                Pushed::Known | Pushed::Dropped | Pushed::Full | Pushed::Ending => continue,
+            let chunk = match (entry.member.client.edition, &job.v1) {
+                (Edition::V0, _) => job.chunk.as_ref(),
+                (Edition::V1, InV1::Change { .. }) => {
+                    gathers = true;
+                    reached.sessions += 1;
+                    None
+                }
+                (Edition::V1, _) => Some(job.v1_chunk()),
+            };
+            if let Some(chunk) = chunk {
+                reached.count(entry.member.queue(chunk), chunk, || self.dirty.push_back(entry.member.clone()));
             }
-            reached += 1;
         }
-        self.meters.frames_out.increment(reached * u64::from(job.chunk.frames));
-        job.count.add(reached);
+        if gathers && let (InV1::Change { entry, .. }, Some(pos)) = (&job.v1, job.pos()) {
+            self.gathering.add(&job.group.tenant, (pos, entry.clone()), Instant::now());
+        }
+        let largest = job.chunk.as_ref().map_or(0, |chunk| chunk.bytes.len());
+        self.took(&reached, largest);
+        job.count.add(reached.sessions);
+    }
+
+    /// Counts what was queued, for the meters and for the bound on one pass.
+    fn took(&mut self, reached: &Reached, bytes: usize) {
+        self.pass.frames += reached.frames_each;
+        self.pass.bytes += bytes.max(reached.bytes_each);
+        self.meters.frames_out.increment(reached.frames);
+    }
+
+    /// Presence changes whose window is over.
+    fn show_gathered(&mut self) {
+        if self.gathering.next_at().is_none() {
+            return;
+        }
+        for tenant in self.gathering.due(Instant::now()) {
+            self.show_changes(tenant);
+        }
+    }
+
+    /// One frame for everybody who stood here before the first change. Whoever was greeted in between gets them one
+    /// by one: those that the greeting contains fall away.
+    fn show_changes(&mut self, tenant: Tenant) {
+        let changes = self.gathering.take(&tenant);
+        let history = self.common.history();
+        let chunk_of = |changes: &[Change]| {
+            gathering::frame(changes, history).map(|(text, pos)| job::v1_message(&text, Some(pos)))
+        };
+        let (Some((first, _)), Some(whole)) = (changes.first(), chunk_of(&changes)) else { return };
+        let mut single: Option<Vec<_>> = None;
+        let mut reached = Reached::default();
+        for entry in self.roster.members(&Group { tenant, name: GroupName::Presence }) {
+            let member = &entry.member;
+            if member.client.edition == Edition::V0 {
+                continue;
+            }
+            if member.stood_before(*first) {
+                reached.count(member.queue(&whole), &whole, || self.dirty.push_back(member.clone()));
+                continue;
+            }
+            let chunks = || changes.iter().filter_map(|change| chunk_of(std::slice::from_ref(change))).collect();
+            for chunk in single.get_or_insert_with(chunks) {
+                reached.count(member.queue(chunk), chunk, || self.dirty.push_back(member.clone()));
+            }
+        }
+        self.took(&reached, whole.bytes.len());
     }
 
     fn join(&mut self, session: Arc<Session>, group: Group, done: oneshot::Sender<()>) {
         let endpoint = session.client.endpoint;
         if self.draining.is_some() {
             session.close(super::drain::close_for(session.client.id));
+        }
+        if session.client.edition == Edition::V1 && group.name == GroupName::Presence {
+            // What waits is for those who were here; the new one's greeting has it.
+            self.show_changes(group.tenant.clone());
         }
         self.roster.join(group, session.client.id, session.clone());
         if self.seats.insert(session) {

@@ -3,8 +3,9 @@
 use super::*;
 use crate::{
     endpoints::Client,
-    protocol::{Endpoint, SessionId},
+    protocol::{Edition, Endpoint, InV1, SessionId},
     session::Wire,
+    tally::Recipients,
 };
 
 fn group() -> Group {
@@ -12,13 +13,13 @@ fn group() -> Group {
 }
 
 fn event() -> Publication {
-    Publication { group: group(), frames: vec!["{}".into()], pos: None, except: None }
+    Publication { group: group(), frames: vec!["{}".into()], v1: InV1::Same, pos: None, except: None }
 }
 
 fn session(broker: &Broker, id: u64) -> Arc<Session> {
     let (tenant, user) = (Tenant::default(), UserId::new(&id.to_string()).expect("an id"));
-    let client = Client { id: SessionId(id), endpoint: Endpoint::Presence, tenant, user };
-    Session::new(client, (Wire::Own, Close::Slow), u32::MAX, broker.common())
+    let client = Client { id: SessionId(id), endpoint: Endpoint::Presence, edition: Edition::V0, tenant, user };
+    Session::new(client, Wire::Own, u32::MAX, broker.common())
 }
 
 fn start(shards: usize) -> (Broker, CancellationToken) {
@@ -102,8 +103,7 @@ async fn a_burst_to_a_big_group_closes_nobody_whose_turn_has_not_come() {
         peers.push(tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected"));
         let (stream, _) = listener.accept().await.expect("accepted");
         let template = session(&broker, id);
-        let session =
-            Session::new(template.client.clone(), (Wire::Plain(stream), Close::Slow), u32::MAX, broker.common());
+        let session = Session::new(template.client.clone(), Wire::Plain(stream), u32::MAX, broker.common());
         broker.join(&session, group()).await;
         session.open::<&str>(&[], crate::protocol::Pos(0));
     }

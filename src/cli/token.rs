@@ -4,7 +4,8 @@ use super::{Exit, Failure, duration::parse_seconds, print, serve};
 use crate::{
     auth::{Grant, can_sign, keys_in_force, sign},
     config::{Config, JwtKey, limits::NAME_CHARS_MAX},
-    protocol::{Tenant, Timestamp, UserId},
+    protocol::{Tenant, UserId},
+    wall_clock::now,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = serve::Arguments { config: arguments.config.clone(), dev: arguments.dev, ..Default::default() };
     let config = settings.load()?;
     let key = choose_key(arguments, &config)?;
-    let token = sign(&key, &grant(arguments, &key)?).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let token = sign(&key, &grant(arguments, &key)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     print(&token);
     Ok(())
 }
@@ -86,16 +87,13 @@ fn choose_key(arguments: &Arguments, config: &Config) -> Result<JwtKey, Failure>
     })
 }
 
-fn grant(arguments: &Arguments, key: &JwtKey) -> Result<Grant, Failure> {
+fn grant(arguments: &Arguments, key: &JwtKey) -> Grant {
     let tenant = match (&arguments.tenant, key.tenants.as_slice()) {
         (Some(tenant), _) => tenant.clone(),
         (None, [only]) => only.clone(),
         (None, _) => Tenant::default(),
     };
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_err(|_| Failure::new(Exit::Internal, "the clock stands before 1970: set it"))?;
-    Ok(Grant {
+    Grant {
         user: arguments.user.clone(),
         tenant,
         username: arguments.username.clone(),
@@ -104,7 +102,7 @@ fn grant(arguments: &Arguments, key: &JwtKey) -> Result<Grant, Failure> {
         is_staff: arguments.staff,
         issuer: key.issuer.clone(),
         audience: key.audience.clone(),
-        issued_at: Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
+        issued_at: now(),
         ttl_seconds: arguments.ttl,
-    })
+    }
 }

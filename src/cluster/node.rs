@@ -19,7 +19,7 @@ use crate::{
     broker::Broker,
     config::Config,
     protocol::{NodeId, Pos, Tenant},
-    records::{Op, ProposeError, Proposer, Records, RecordsError, Roster, presence},
+    records::{Op, ProposeError, Proposer, Records, RecordsError, Roster, journal, presence},
 };
 use carillon_storage::{
     LogOptions, LogStats,
@@ -138,7 +138,7 @@ impl Node {
             snapshots: snapshots.clone(),
             written: written.clone(),
             roster: roster.clone(),
-            broker: around.broker,
+            broker: around.broker.clone(),
             told: told.clone(),
             applied,
         };
@@ -162,6 +162,9 @@ impl Node {
         around.tracker.spawn(proposer.run(waiting, around.shutdown.clone()));
         node.records.begin_boot(epoch);
         node.begin_boot().await?;
+        let history = node.begin_history().await?;
+        node.records.begin_history(history);
+        around.broker.begin_history(history);
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
         around.tracker.spawn(node.clone().keep_house(config.storage.clone(), around.shutdown.clone()));
         Ok(node)
@@ -232,6 +235,20 @@ impl Node {
             Ok(_) | Err(ProposeError::DiskFull) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Which history the store has; begins one if it has none.
+    async fn begin_history(&self) -> Result<u64, StartError> {
+        if let Some(id) = self.records.read(|rows| journal::history(rows))? {
+            return Ok(id);
+        }
+        let id = new_identity().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        match self.records.propose(&Tenant::default(), Op::BeginHistory { id }).await {
+            // Until there is room every resume is told that its way back is not known.
+            Ok(_) | Err(ProposeError::DiskFull) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.records.read(|rows| journal::history(rows))?.unwrap_or_default())
     }
 
     /// Stops the server when openraft has stopped: a poisoned log, tables that can't be written.

@@ -6,9 +6,10 @@ use super::{
     types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use crate::{
-    broker::{Broker, CloseTarget, Publication, Tally},
+    broker::{Broker, CloseTarget, Publication},
     protocol::{Close, Group, NodeId, Pos},
     records::{self, Batch, Effect, EffectKind, RecordsError, Reply, Roster},
+    tally::Tally,
 };
 use bytes::Bytes;
 use carillon_storage::{
@@ -90,10 +91,11 @@ impl StateMachine {
 
     async fn take_effect(&self, effect: Effect) -> Option<Tally> {
         match effect.kind {
-            EffectKind::Publish { group, frames, except } => {
+            EffectKind::Publish { group, frames, v1, except } => {
                 let publication = Publication {
                     group: Group { tenant: effect.tenant, name: group },
                     frames: frames.into_iter().map(Bytes::from).collect(),
+                    v1,
                     pos: Some(effect.pos),
                     except,
                 };

@@ -30,6 +30,8 @@ const LIVE: &[&str] = &[
     "limits.api_body_bytes",
     "retention.notifications_per_user",
     "retention.notifications_days",
+    "retention.resume_seconds",
+    "retention.resume_bytes",
     "log.level",
 ];
 

@@ -65,6 +65,16 @@ pub const SHARD_PASS_FRAMES_MAX: u32 = 128;
 pub const SHARD_PASS_BYTES_MAX: usize = 256 << 10;
 /// How long a closing socket may take for what is queued, the close frame and its own goodbye.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a new socket that speaks v1 holds events back for the client to resume.
+pub const RESUME_WAIT: Duration = Duration::from_secs(1);
+/// Events in one page of a resume, and bytes of their frames.
+pub const RESUME_PAGE_EVENTS: usize = 256;
+/// See [`RESUME_PAGE_EVENTS`].
+pub const RESUME_PAGE_BYTES: usize = 64 << 10;
+/// Frames in one message of a resume.
+pub const RESUME_MESSAGE_FRAMES: usize = 64;
+/// Entries in one page of a greeting's `online_users`, v1.
+pub const ONLINE_PAGE: usize = 500;
 /// Connections of this node that are not (or not yet) WebSockets.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 /// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; a slow client goes on without one.

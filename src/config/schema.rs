@@ -268,6 +268,12 @@ tenant = "default""#,
     integer!(presence.grace_seconds, 0..=SECONDS_MAX, "How long a user stays online after the last tab has gone."),
     integer!(retention.notifications_per_user, 0..=10_000_000, "Newest notifications kept per user; 0: all."),
     integer!(retention.notifications_days, 0..=36_500, "Days that a notification is kept; 0: for ever."),
+    integer!(
+        retention.resume_seconds,
+        0..=2_592_000,
+        "Seconds that events are kept for clients that come back and resume (carillon.v1)."
+    ),
+    integer!(retention.resume_bytes, 0..=BYTES_MAX, "About how many bytes of such events are kept."),
     integer!(drain.seconds, 0..=3_600, "Over how many seconds closes are spread at SIGTERM."),
     integer!(storage.reserve_bytes, 0..=BYTES_MAX, "Below this much free disk, durable calls are refused."),
     integer!(

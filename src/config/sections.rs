@@ -60,12 +60,16 @@ pub struct Presence {
 }
 
 /// `[retention]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Newest notifications kept per user; 0: all.
     pub notifications_per_user: u64,
     /// Days that a notification is kept; 0: for ever.
     pub notifications_days: u64,
+    /// Seconds that an event is kept for clients that resume.
+    pub resume_seconds: u64,
+    /// About how many bytes of such events are kept.
+    pub resume_bytes: u64,
 }
 
 /// `[drain]`
@@ -108,6 +112,12 @@ impl Default for Server {
             dev: false,
             node_id: 1,
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { notifications_per_user: 0, notifications_days: 0, resume_seconds: 24 * 3_600, resume_bytes: 64 << 20 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Answer, Client};
 use crate::{
-    protocol::{Request, decode, frames},
+    protocol::{Message, Request, decode, edition::with_id, frames},
     records::{Op, Records, RecordsError, dashboard, inbox, subscriptions},
 };
 
@@ -11,10 +11,21 @@ const LIST_LENGTH: usize = 20;
 
 /// Answers a text message.
 pub(super) async fn answer(records: &Records, client: &Client, text: &str) -> Answer {
-    let request = match decode(client.endpoint, text) {
-        Ok(request) => request,
-        Err(bad) => return Answer::Bad(frames::bad_frame(&bad)),
+    let Message { id, request } = decode((client.endpoint, client.edition), text);
+    let answer = match request {
+        Ok(Request::Resume(after)) => return Answer::Resume { after, id },
+        Ok(Request::Refresh(token)) => return Answer::Refresh { token, id },
+        Ok(request) => meet(records, client, request).await,
+        Err(bad) => Answer::Bad(frames::bad_frame(&bad)),
     };
+    match answer {
+        Answer::Reply(frame) => Answer::Reply(with_id(&frame, id.as_deref())),
+        Answer::Bad(frame) => Answer::Bad(with_id(&frame, id.as_deref())),
+        other => other,
+    }
+}
+
+async fn meet(records: &Records, client: &Client, request: Request) -> Answer {
     match request {
         Request::Unknown => Answer::Silence,
         Request::Heartbeat(timestamp) => Answer::Reply(frames::heartbeat_response(&timestamp)),
@@ -70,7 +81,12 @@ fn look_up(records: &Records, client: &Client, request: &Request) -> Answer {
             Ok(frames::with_data("notifications_list", list))
         }
         // Answered before it comes here.
-        Request::Unknown | Request::Heartbeat(_) | Request::MarkAsRead(_) | Request::MarkAllAsRead => Ok(String::new()),
+        Request::Unknown
+        | Request::Heartbeat(_)
+        | Request::MarkAsRead(_)
+        | Request::MarkAllAsRead
+        | Request::Resume(_)
+        | Request::Refresh(_) => Ok(String::new()),
     });
     reply(found)
 }

@@ -1,13 +1,15 @@
 //! Presence on this node: counts tabs, proposes comings and goings, waits out the grace time.
 
 use super::{
-    AdmitError, Greeting,
+    AdmitError, Client, Greeting,
     activity::Activity,
     tabs::{Millis, Tabs, Who},
 };
 use crate::{
-    protocol::{NodeId, Tenant, Timestamp, UserId, frames},
-    records::{Op, Pending, ProposeError, Records, RecordsError, now, presence},
+    config::limits::ONLINE_PAGE,
+    protocol::{Edition, NodeId, Tenant, Timestamp, UserId, frames},
+    records::{Op, Pending, ProposeError, Records, RecordsError, presence, roster::Entries},
+    wall_clock::now,
 };
 use parking_lot::Mutex;
 use std::{
@@ -63,7 +65,8 @@ impl PresenceDesk {
     }
 
     /// A presence socket has opened: makes the user come online and says what greets the socket.
-    pub(super) async fn opened(&self, tenant: &Tenant, user: &UserId) -> Result<Greeting, AdmitError> {
+    pub(super) async fn opened(&self, client: &Client) -> Result<Greeting, AdmitError> {
+        let (tenant, user) = (&client.tenant, &client.user);
         let who = (tenant.clone(), user.clone());
         let pending = {
             let mut tabs = self.inner.tabs.lock();
@@ -78,13 +81,24 @@ impl PresenceDesk {
                 Some(committed.pos)
             }
         };
-        let greeting = self.inner.records.presence_greeting(tenant, user, joined);
-        let own = match greeting.own {
-            Some(own) => own.to_string(),
-            None => self.person(tenant, user)?,
-        };
-        let frames = vec![greeting.list.to_string(), frames::with_raw_data("user_online", &own)];
-        Ok(Greeting { frames, at: greeting.at })
+        match client.edition {
+            Edition::V0 => {
+                let greeting = self.inner.records.presence_greeting(tenant, user, joined);
+                let own = greeting.own.map_or_else(|| self.person(tenant, user), |own| Ok(own.to_string()))?;
+                let frames = vec![greeting.list.to_string(), frames::with_raw_data("user_online", &own)];
+                Ok(Greeting { frames, at: greeting.at })
+            }
+            Edition::V1 => {
+                let Entries { people, own, at } = self.inner.records.presence_entries(tenant, user, joined);
+                let own = match own {
+                    Some(own) => own,
+                    None => frames::person_seen(&self.person(tenant, user)?, None),
+                };
+                let mut frames = pages(&people);
+                frames.push(frames::with_raw_data("user_online", &own));
+                Ok(Greeting { frames, at })
+            }
+        }
     }
 
     /// A presence socket has closed.
@@ -233,6 +247,20 @@ impl PresenceDesk {
 
     fn now_ms(&self) -> Millis {
         millis(self.inner.started.elapsed())
+    }
+}
+
+/// `online_users` in pages, at least one; only the last says that nothing follows.
+fn pages(people: &[String]) -> Vec<String> {
+    let mut rest = people;
+    let mut pages = Vec::new();
+    loop {
+        let (page, after) = rest.split_at(rest.len().min(ONLINE_PAGE));
+        pages.push(frames::online_users_page(page, !after.is_empty()));
+        if after.is_empty() {
+            return pages;
+        }
+        rest = after;
     }
 }
 

@@ -11,8 +11,17 @@ pub use desk::PresenceDesk;
 
 use crate::{
     auth::Identity,
-    protocol::{BadFrame, Endpoint, Pos, SessionId, Tenant, Timestamp, UserId, frames},
-    records::{Op, ProposeError, Records, RecordsError, directory, inbox, rows::User},
+    config::limits::{RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
+    protocol::{
+        BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Timestamp, Token, UserId,
+        edition::{self, with_pos},
+        frames,
+    },
+    records::{
+        Op, ProposeError, Records, RecordsError, directory, inbox,
+        journal::{self, PageSize},
+        rows::User,
+    },
 };
 
 /// The part of a session that endpoints need: who it is and what it was opened for.
@@ -22,6 +31,8 @@ pub struct Client {
     pub id: SessionId,
     /// What it was opened for.
     pub endpoint: Endpoint,
+    /// What it speaks.
+    pub edition: Edition,
     /// Whose data it sees.
     pub tenant: Tenant,
     /// Who it is.
@@ -46,6 +57,33 @@ pub enum Answer {
     Reply(String),
     /// An `error` frame; counts towards the limit of bad frames in a row.
     Bad(String),
+    /// The session resumes, v1.
+    Resume {
+        /// From where; `None`: from a place that is none of this server's.
+        after: Option<Cursor>,
+        /// For the reply.
+        id: Option<String>,
+    },
+    /// The session goes on with a new token, v1.
+    Refresh {
+        /// Unverified.
+        token: Token,
+        /// For the reply.
+        id: Option<String>,
+    },
+}
+
+/// A page of what a client has missed.
+#[derive(Debug)]
+pub struct Missed {
+    /// Messages of v1, each with one frame or several.
+    pub messages: Vec<String>,
+    /// The position of the last event in them.
+    pub last: Pos,
+    /// The position that the page was read at.
+    pub at: Pos,
+    /// Whether more had happened by then.
+    pub more: bool,
 }
 
 /// Why a verified user may not open a socket all the same, before the upgrade.
@@ -128,17 +166,70 @@ impl Endpoints {
         };
         check_standing(&row, identity)?;
         check_staff(client.endpoint, row.is_staff)?;
-        let established = || frames::connection_established(client.endpoint, &client.user);
-        match client.endpoint {
-            Endpoint::Presence => self.desk.opened(&client.tenant, &client.user).await,
-            Endpoint::Notifications => {
+        let established = frames::connection_established(client.endpoint, &client.user);
+        let mut greeting = match (client.endpoint, client.edition) {
+            (Endpoint::Presence, _) => self.desk.opened(client).await?,
+            (Endpoint::Notifications, _) => {
                 let (unread, at) =
                     self.records.read_at(|rows| inbox::unread_count(rows, &client.tenant, &client.user))?;
-                Ok(Greeting { frames: vec![established(), frames::unread_count(unread)], at })
+                Greeting { frames: vec![established, frames::unread_count(unread)], at }
             }
             // Nothing of what was committed is in the greeting: everything that was held back follows it.
-            _ => Ok(Greeting { frames: vec![established()], at: Pos::default() }),
+            (_, Edition::V0) => Greeting { frames: vec![established], at: Pos::default() },
+            // It begins at a position that the client can resume from.
+            (_, Edition::V1) => Greeting { frames: vec![established], at: self.stands_at()?.pos },
+        };
+        if client.edition == Edition::V1 {
+            let at = self.records.cursor(greeting.at);
+            greeting.frames.iter_mut().for_each(|frame| *frame = with_pos(frame, at));
         }
+        Ok(greeting)
+    }
+
+    /// The position that the rows stand at now.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn stands_at(&self) -> Result<Cursor, AdmitError> {
+        let ((), at) = self.records.read_at(|_| Ok(()))?;
+        Ok(self.records.cursor(at))
+    }
+
+    /// Whether everything that has happened since a cursor is still known.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn knows_way_from(&self, after: Cursor) -> Result<bool, AdmitError> {
+        // A position of a greeting stands at the end of its entry, one of an event within it.
+        let applied = self.stands_at()?.pos;
+        Ok(self.records.read(|rows| journal::is_known(rows, after, applied))?)
+    }
+
+    /// What happened on a client's endpoint after a position, a page of it; `None` if a part of that is forgotten.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub fn missed(&self, client: &Client, after: Pos) -> Result<Option<Missed>, AdmitError> {
+        let group = client.endpoint.group(&client.tenant, &client.user);
+        let size = PageSize { events: RESUME_PAGE_EVENTS, bytes: RESUME_PAGE_BYTES };
+        let (page, at) = self.records.read_at(|rows| journal::after(rows, &group, (after, size)))?;
+        let Some(page) = page else { return Ok(None) };
+        let mut messages = Vec::new();
+        let mut waiting: Vec<String> = Vec::new();
+        let mut stands = after;
+        for (pos, frames) in page.events {
+            // What happened at one position stays in one message: a cursor never stands within it.
+            if waiting.len() >= RESUME_MESSAGE_FRAMES && pos != stands {
+                messages.push(edition::message(&std::mem::take(&mut waiting), None));
+            }
+            let cursor = self.records.cursor(pos);
+            waiting.extend(frames.iter().map(|frame| with_pos(frame, cursor)));
+            stands = pos;
+        }
+        if !waiting.is_empty() {
+            messages.push(edition::message(&waiting, None));
+        }
+        Ok(Some(Missed { messages, last: stands, at, more: page.more }))
     }
 
     fn row_of(&self, identity: &Identity) -> Result<Option<User>, RecordsError> {

@@ -10,7 +10,7 @@ use crate::{
     auth::{DEV_API_KEY, Grant, keys_in_force, sign},
     config::Config,
     protocol::{Tenant, UserId},
-    records::now,
+    wall_clock::now,
 };
 use aws_lc_rs::digest;
 use axum::{

@@ -5,11 +5,9 @@
 //! set and interval, however many ask; nothing of a set is believed that [`JwkSet`](crate::config::JwkSet) does not accept.
 
 mod source;
-#[cfg(test)]
-mod tests;
 
 use crate::{
-    auth::{FetchedKeys, Refusal},
+    auth::{Door, FetchedKeys, Refusal},
     config::{
         self, JwksUrl, KeySource, Live,
         limits::{JWKS_BYTES_MAX, JWKS_TIMEOUT},
@@ -102,22 +100,6 @@ impl Jwks {
         FirstFetches(first)
     }
 
-    /// Does `look`, and once more with fresh keys if a token's key was unknown.
-    ///
-    /// # Errors
-    /// What `look` answers; [`Refusal::KeysMissing`] for an unknown key while a set has never been fetched.
-    pub async fn with_fresh_keys<T>(&self, look: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
-        let found = look();
-        if !matches!(found, Err(Refusal::KeyUnknown)) || self.running.get().is_empty() {
-            return found;
-        }
-        self.refresh().await;
-        match look() {
-            Err(Refusal::KeyUnknown) if self.is_lacking() => Err(Refusal::KeysMissing),
-            found => found,
-        }
-    }
-
     /// Returns when every set is as fresh as the intervals between two fetches allow.
     async fn refresh(&self) {
         let running = self.running.get();
@@ -136,5 +118,37 @@ impl Jwks {
 
     fn is_lacking(&self) -> bool {
         self.running.get().iter().any(|running| !self.fetched.has(&running.url))
+    }
+}
+
+/// The door of now, and the keys that it may not have yet. Clones are one entrance.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// Replaced as a whole by a reload.
+    pub door: Live<Door>,
+    /// What the door's key sets come from.
+    pub jwks: Jwks,
+}
+
+impl Entrance {
+    /// A door whose fetched keys are those of `jwks`.
+    pub fn new(door: Door, jwks: Jwks) -> Self {
+        Self { door: Live::new(door), jwks }
+    }
+
+    /// Asks the door, and once more with fresh keys if a token's key was unknown.
+    ///
+    /// # Errors
+    /// What the door answers; [`Refusal::KeysMissing`] for an unknown key while a set has never been fetched.
+    pub async fn ask<T>(&self, question: impl Fn(&Door) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let answer = question(&self.door.get());
+        if !matches!(answer, Err(Refusal::KeyUnknown)) || self.jwks.running.get().is_empty() {
+            return answer;
+        }
+        self.jwks.refresh().await;
+        match question(&self.door.get()) {
+            Err(Refusal::KeyUnknown) if self.jwks.is_lacking() => Err(Refusal::KeysMissing),
+            answer => answer,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Why the server ends a connection: one table of close codes and their short, machine-readable reasons.
 
-use super::websocket;
+use super::{Edition, websocket};
 use bytes::Bytes;
 
 /// Why the server closes a socket. The numbers 4401–4410 are Carillon's own, the others are RFC 6455's.
@@ -29,8 +29,10 @@ pub enum Close {
     Overload,
     /// 1013: a durable frame had no room in the outbox, `carillon.v0`.
     Slow,
-    /// 1008: the credential ran out.
+    /// 1008: the credential ran out, `carillon.v0`.
     TokenExpired,
+    /// 4401: the credential ran out, `carillon.v1`.
+    TokenExpiredV1,
     /// 4403: the application ended it; don't come back.
     Disconnected,
     /// 4408: a durable frame had no room in the outbox, `carillon.v1`: resume.
@@ -40,6 +42,16 @@ pub enum Close {
 }
 
 impl Close {
+    /// As a socket of this edition has it: what can be mended by coming back has codes of its own in v1.
+    #[must_use]
+    pub fn said_in(self, edition: Edition) -> Self {
+        match (edition, self) {
+            (Edition::V1, Self::TokenExpired) => Self::TokenExpiredV1,
+            (Edition::V1, Self::Slow) => Self::SlowResume,
+            (_, close) => close,
+        }
+    }
+
     /// The close code.
     pub fn code(self) -> u16 {
         match self {
@@ -51,6 +63,7 @@ impl Close {
             Self::Internal => 1011,
             Self::Drain { .. } => 1012,
             Self::Overload | Self::Slow => 1013,
+            Self::TokenExpiredV1 => 4401,
             Self::Disconnected => 4403,
             Self::SlowResume => 4408,
             Self::LostPlace => 4410,
@@ -70,7 +83,7 @@ impl Close {
             Self::Drain { .. } => "drain",
             Self::Overload => "overload",
             Self::Slow | Self::SlowResume => "slow",
-            Self::TokenExpired => "token_expired",
+            Self::TokenExpired | Self::TokenExpiredV1 => "token_expired",
             Self::Disconnected => "disconnected",
             Self::LostPlace => "lost_place",
         }
@@ -111,6 +124,7 @@ mod tests {
             (Close::Overload, 1013, r#"{"code":"overload"}"#),
             (Close::Slow, 1013, r#"{"code":"slow"}"#),
             (Close::TokenExpired, 1008, r#"{"code":"token_expired"}"#),
+            (Close::TokenExpiredV1, 4401, r#"{"code":"token_expired"}"#),
             (Close::Disconnected, 4403, r#"{"code":"disconnected"}"#),
             (Close::SlowResume, 4408, r#"{"code":"slow"}"#),
             (Close::LostPlace, 4410, r#"{"code":"lost_place"}"#),

@@ -1,6 +1,6 @@
 //! Frames out: JSON texts as the old stack's pages read them. One function a frame.
 
-use super::{BadFrame, Endpoint, Timestamp, UserId};
+use super::{BadFrame, Cursor, Endpoint, Timestamp, UserId, edition::with_field};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -104,6 +104,21 @@ pub fn all_notifications_read() -> String {
     r#"{"type":"notification_read","data":{"all":true}}"#.into()
 }
 
+/// `notification_deleted` for one that the backend deleted; v1 only.
+pub fn notification_deleted(id: u64) -> String {
+    format!(r#"{{"type":"notification_deleted","data":{{"id":{id}}}}}"#)
+}
+
+/// `notification_deleted` for those that retention took; v1 only.
+pub fn notifications_deleted(ids: &[u64]) -> String {
+    with_data("notification_deleted", json!({"ids": ids}))
+}
+
+/// `notification_unread`: it counts as unread again; v1 only.
+pub fn notification_unread(id: u64) -> String {
+    format!(r#"{{"type":"notification_unread","data":{{"id":{id}}}}}"#)
+}
+
 /// `notification`: a message that is not stored.
 pub fn notification(message: &str, level: &str) -> String {
     text(&json!({"type": "notification", "message": message, "level": level}))
@@ -116,15 +131,49 @@ pub fn person(person: &Person<'_>) -> String {
 
 /// `online_users` from entries made by [`person`].
 pub fn online_users<'a>(people: impl Iterator<Item = &'a str>) -> String {
-    let mut out = String::from(r#"{"type":"online_users","data":["#);
-    for (i, person) in people.enumerate() {
+    list("online_users", people)
+}
+
+fn list<'a>(kind: &str, entries: impl Iterator<Item = &'a str>) -> String {
+    let mut out = format!(r#"{{"type":"{kind}","data":["#);
+    for (i, entry) in entries.enumerate() {
         if i > 0 {
             out.push(',');
         }
-        out.push_str(person);
+        out.push_str(entry);
     }
     out.push_str("]}");
     out
+}
+
+/// An entry of v1: one made by [`person`], and when that user was last seen.
+pub fn person_seen(person: &str, last_seen: Option<Timestamp>) -> String {
+    with_field(person, "last_seen", &optional_time(last_seen).to_string())
+}
+
+/// One page of `online_users` in v1, from entries made by [`person_seen`].
+pub fn online_users_page(people: &[String], more: bool) -> String {
+    with_field(&online_users(people.iter().map(String::as_str)), "more", if more { "true" } else { "false" })
+}
+
+/// An entry of `presence_changes`, from one made by [`person_seen`].
+pub fn presence_change(entry: &str, online: bool) -> String {
+    format!(r#"{{"online":{online},{}"#, entry.strip_prefix('{').unwrap_or(entry))
+}
+
+/// `presence_changes` from entries made by [`presence_change`].
+pub fn presence_changes<'a>(changes: impl Iterator<Item = &'a str>) -> String {
+    list("presence_changes", changes)
+}
+
+/// `resumed`: whether the way from the client's cursor to now is known, and where the socket stands.
+pub fn resumed(recovered: bool, at: Cursor) -> String {
+    format!(r#"{{"type":"resumed","recovered":{recovered},"pos":"{at}"}}"#)
+}
+
+/// `refreshed`: until when the socket may stay.
+pub fn refreshed(expires_at: Timestamp) -> String {
+    format!(r#"{{"type":"refreshed","expires_at":"{expires_at}"}}"#)
 }
 
 /// `user_offline`

@@ -39,6 +39,15 @@ pub struct Group {
 pub struct UnknownGroup;
 
 impl GroupName {
+    /// The groups that are a user's own.
+    pub fn of_user(user: &UserId) -> [Self; 3] {
+        [
+            Self::DashboardUser(user.clone()),
+            Self::SubscriptionsUser(user.clone()),
+            Self::NotificationsUser(user.clone()),
+        ]
+    }
+
     /// Reads a name as backends write it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no async: everything here is a function over values.
 
 mod close;
+pub mod edition;
 mod endpoint;
 pub mod event;
 pub mod frames;
@@ -13,8 +14,9 @@ mod time;
 pub mod websocket;
 
 pub use close::Close;
+pub use edition::{Cursor, Edition, InV1};
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
 pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, UserId};
-pub use incoming::{BadFrame, NotificationRef, Request, decode};
+pub use incoming::{BadFrame, Message, NotificationRef, Request, Token, decode};
 pub use time::Timestamp;

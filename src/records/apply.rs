@@ -2,9 +2,9 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, inbox, journal, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
 };
-use crate::protocol::{GroupName, Pos, SessionId, Tenant, Timestamp, UserId};
+use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
 
 /// What one entry came to. The writes are to be committed before anything else happens.
@@ -69,7 +69,8 @@ impl<S: Read> Step<'_, '_, S> {
     fn command(&mut self, command: &Command) -> Result<Reply, RecordsError> {
         self.txn.begin_command();
         let effects = self.effects.len();
-        match self.once(command) {
+        let done = self.once(command).and_then(|reply| journal::record(self, effects).map(|()| reply));
+        match done {
             Err(RecordsError::TooLarge { row, bytes }) => {
                 self.txn.roll_back();
                 self.effects.truncate(effects);
@@ -125,12 +126,24 @@ impl<S: Read> Step<'_, '_, S> {
                 presence::go_offline(self, user, (*node, *epoch), (*seen, *activity))
             }
             Op::NoteActivity { users } => presence::note_activity(self, users),
+            Op::BeginHistory { id } => journal::begin_history(self, *id),
+            Op::TrimJournal { through } => journal::trim(self, *through),
         }
     }
 
     /// Shows frames to a group.
     pub(crate) fn publish(&mut self, group: GroupName, frames: Vec<String>, except: Option<SessionId>) {
-        self.effect(EffectKind::Publish { group, frames, except });
+        self.publish_as(group, (frames, InV1::Same), except);
+    }
+
+    /// Shows a group what each edition has of an event.
+    pub(crate) fn publish_as(
+        &mut self,
+        group: GroupName,
+        (frames, v1): (Vec<String>, InV1),
+        except: Option<SessionId>,
+    ) {
+        self.effect(EffectKind::Publish { group, frames, v1, except });
     }
 
     pub(crate) fn effect(&mut self, kind: EffectKind) {

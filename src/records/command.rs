@@ -199,6 +199,16 @@ pub enum Op {
         /// Who and when.
         users: Vec<(UserId, Timestamp)>,
     },
+    /// Name this store's history, unless it has a name: what resumes hold their positions against.
+    BeginHistory {
+        /// Drawn at random.
+        id: u64,
+    },
+    /// Forget the oldest events of the journal, a bounded part at a time.
+    TrimJournal {
+        /// The last bucket that goes.
+        through: u64,
+    },
 }
 
 impl Op {
@@ -208,14 +218,15 @@ impl Op {
         const ROW: usize = 512;
         match self {
             Self::SendNotification { users, title, message, level: _, data } => {
-                users.len() * (ROW + title.len() + message.len() + data.len())
+                // The notification, and its event in the journal.
+                users.len() * 2 * (ROW + title.len() + message.len() + data.len())
             }
             Self::UpdateDashboard { data, .. }
             | Self::UpdateSubscription { data, .. }
             | Self::RecordPayment { data, .. }
             | Self::WarnOfExpiry { data, .. }
             | Self::UpdateAdminDashboard { data }
-            | Self::RaiseAlert { data, .. } => ROW + data.len(),
+            | Self::RaiseAlert { data, .. } => 2 * (ROW + data.len()),
             Self::NoteActivity { users } => users.len() * ROW,
             _ => ROW,
         }

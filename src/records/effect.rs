@@ -1,6 +1,6 @@
 //! What an applied command means for the sockets of this node.
 
-use crate::protocol::{GroupName, Pos, SessionId, Tenant, UserId};
+use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 
 /// One effect, in log order. Lost on a crash, and nothing depends on it: the rows say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub enum EffectKind {
     Publish {
         /// Which group.
         group: GroupName,
-        /// JSON texts, in order.
+        /// JSON texts, in order; may be empty.
         frames: Vec<String>,
+        /// What `carillon.v1` gets.
+        v1: InV1,
         /// The socket that caused it.
         except: Option<SessionId>,
     },
@@ -31,6 +33,8 @@ pub enum EffectKind {
         user: UserId,
         /// JSON text.
         person: String,
+        /// When the user came.
+        seen: Timestamp,
     },
     /// A user's presence entry reads differently now.
     Renamed {

@@ -5,7 +5,7 @@
 use super::{
     EffectKind, RecordsError, Reply,
     apply::Step,
-    directory,
+    directory, journal,
     keys::{Key, Table, tenant_and_user},
     presence,
     rows::{Erasure, LockedOut, Presence, Subscription, TenantFigures},
@@ -45,6 +45,10 @@ pub(crate) fn erase<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Resul
         if removed >= ROWS_AT_ONCE {
             return Ok(Reply::Progress { removed: removed as u64, more: true });
         }
+    }
+    removed += journal::forget_user(step, user, ROWS_AT_ONCE - removed)?;
+    if removed >= ROWS_AT_ONCE {
+        return Ok(Reply::Progress { removed: removed as u64, more: true });
     }
     step.txn.remove(marker);
     Ok(Reply::Progress { removed: removed as u64, more: false })

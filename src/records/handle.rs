@@ -1,15 +1,15 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
 use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
-use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
+use crate::{
+    protocol::{Cursor, NodeId, Pos, Tenant, UserId},
+    wall_clock::now,
+};
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 /// A handle; clones share everything.
@@ -21,12 +21,14 @@ pub struct Records {
     node: NodeId,
     /// 0 until the node has begun its boot.
     epoch: Arc<AtomicU64>,
+    /// 0 until it is known.
+    history: Arc<AtomicU64>,
 }
 
 impl Records {
     /// Puts the parts together; changes can be proposed once the node has begun its boot.
     pub fn new(tables: Tables, roster: Arc<Mutex<Roster>>, proposer: Proposer, node: NodeId) -> Self {
-        Self { tables, roster, proposer, node, epoch: Arc::default() }
+        Self { tables, roster, proposer, node, epoch: Arc::default(), history: Arc::default() }
     }
 
     /// Runs a query on the rows as they stand between two commits. Commits wait meanwhile: keep it short.
@@ -73,6 +75,11 @@ impl Records {
         self.roster.lock().greeting(tenant, user, joined)
     }
 
+    /// The same in entries of v1; see [`Roster::entries`].
+    pub fn presence_entries(&self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> roster::Entries {
+        self.roster.lock().entries(tenant, user, joined)
+    }
+
     /// Whether a user is online.
     pub fn is_online(&self, tenant: &Tenant, user: &UserId) -> bool {
         self.roster.lock().has(tenant, user)
@@ -93,14 +100,18 @@ impl Records {
         (self.node, self.epoch.load(Ordering::Acquire))
     }
 
+    /// A position as clients keep it.
+    pub fn cursor(&self, pos: Pos) -> Cursor {
+        Cursor { history: self.history.load(Ordering::Acquire), pos }
+    }
+
+    /// States which history this is, once.
+    pub(crate) fn begin_history(&self, id: u64) {
+        self.history.store(id, Ordering::Release);
+    }
+
     /// States the present boot, once.
     pub(crate) fn begin_boot(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Release);
     }
-}
-
-/// This node's clock. Only proposals read it; applying never does.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

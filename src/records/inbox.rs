@@ -11,7 +11,7 @@ use super::{
     txn::{self, get},
 };
 use crate::protocol::{
-    GroupName, SessionId, Tenant, Timestamp, UserId,
+    GroupName, InV1, SessionId, Tenant, Timestamp, UserId,
     frames::{self, NotificationView},
 };
 use carillon_storage::tables::{Direction, Read};
@@ -100,8 +100,12 @@ pub(crate) fn set_read<S: Read>(
     step.txn.put(key, &row)?;
     step.txn.put(inbox_key, &inbox)?;
     let count = frames::unread_count(inbox.unread);
-    let frames = if read { vec![frames::notification_read(id), count] } else { vec![count] };
-    show(step, user, frames, actor);
+    if read {
+        show(step, user, vec![frames::notification_read(id), count], actor);
+    } else {
+        let v1 = vec![frames::notification_unread(id), count.clone()];
+        show_as(step, user, (vec![count], InV1::Instead(v1)), actor);
+    }
     Ok(Reply::Inbox { found: true, changed: true, unread: inbox.unread })
 }
 
@@ -130,9 +134,8 @@ pub(crate) fn delete<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, id: u64
         return Ok(Reply::Inbox { found: false, changed: false, unread: inbox.unread });
     };
     step.txn.remove(key);
-    if take_out(&mut inbox, &row) {
-        show(step, user, vec![frames::unread_count(inbox.unread)], None);
-    }
+    let was_unread = take_out(&mut inbox, &row);
+    show_deleted(step, user, (frames::notification_deleted(id), was_unread.then_some(inbox.unread)));
     step.txn.put(inbox_key, &inbox)?;
     Ok(Reply::Inbox { found: true, changed: true, unread: inbox.unread })
 }
@@ -171,15 +174,16 @@ pub(crate) fn expire<S: Read>(
     }
     let removed = gone.len() as u64;
     let unread_before = inbox.unread;
+    let mut ids = Vec::with_capacity(gone.len());
     for (key, row) in gone {
+        ids.push(Key::last_number(key.as_bytes()));
         step.txn.remove(key);
         take_out(&mut inbox, &row);
     }
     if removed > 0 {
         step.txn.put(inbox_key, &inbox)?;
-    }
-    if inbox.unread != unread_before {
-        show(step, user, vec![frames::unread_count(inbox.unread)], None);
+        let unread = (inbox.unread != unread_before).then_some(inbox.unread);
+        show_deleted(step, user, (frames::notifications_deleted(&ids), unread));
     }
     Ok(Reply::Progress { removed, more })
 }
@@ -195,7 +199,18 @@ fn take_out(inbox: &mut Inbox, row: &Notification) -> bool {
 }
 
 fn show<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: Vec<String>, except: Option<SessionId>) {
-    step.publish(GroupName::NotificationsUser(user.clone()), frames, except);
+    show_as(step, user, (frames, InV1::Same), except);
+}
+
+fn show_as<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, frames: (Vec<String>, InV1), except: Option<SessionId>) {
+    step.publish_as(GroupName::NotificationsUser(user.clone()), frames, except);
+}
+
+/// What has gone, in v1; and the unread count, if it changed.
+fn show_deleted<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, (deleted, unread): (String, Option<u64>)) {
+    let count: Vec<String> = unread.map(frames::unread_count).into_iter().collect();
+    let v1 = std::iter::once(deleted).chain(count.clone()).collect();
+    show_as(step, user, (count, InV1::Instead(v1)), None);
 }
 
 /// Which notifications a caller wants to see.

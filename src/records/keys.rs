@@ -3,7 +3,7 @@
 //! Ids hold no NUL byte, so NUL ends them and no key of one tenant or user is a prefix of another's.
 //! Numbers are big-endian, so that rows of a user sort by number. Table numbers are never used again for another table.
 
-use crate::protocol::{NodeId, Tenant, UserId};
+use crate::protocol::{Group, NodeId, Pos, Tenant, UserId};
 
 /// The tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub(crate) enum Table {
     Nodes = 15,
     Erasures = 16,
     LockedOut = 17,
+    History = 20,
+    Journal = 21,
+    JournalBuckets = 22,
+    JournalEvents = 23,
 }
 
 /// A row's key.
@@ -101,6 +105,32 @@ impl Key {
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {
         Self::new(Table::Nodes).number(node)
+    }
+
+    /// A full bucket of the journal.
+    pub(crate) fn bucket(number: u64) -> Self {
+        Self::new(Table::JournalBuckets).number(number)
+    }
+
+    /// All events of a bucket.
+    pub(crate) fn events(bucket: u64) -> Self {
+        Self::new(Table::JournalEvents).number(bucket)
+    }
+
+    /// All events of a group in a bucket.
+    pub(crate) fn group_events(bucket: u64, group: &Group) -> Self {
+        Self::events(bucket).id(group.tenant.as_str()).id(&group.name.to_string())
+    }
+
+    /// The `nth` event of the command at `pos`.
+    pub(crate) fn event((bucket, group): (u64, &Group), (pos, nth): (Pos, usize)) -> Self {
+        Self::group_events(bucket, group).number(pos.0).number(nth as u64)
+    }
+
+    /// Where the event with a key of [`Self::event`] happened.
+    pub(crate) fn event_pos(key: &[u8]) -> Pos {
+        let (before_nth, _) = key.split_at(key.len().saturating_sub(size_of::<u64>()));
+        Pos(Self::last_number(before_nth))
     }
 
     /// The first key after every key that starts with this one.

@@ -13,6 +13,7 @@ pub mod erase;
 mod handle;
 mod idempotency;
 pub mod inbox;
+pub mod journal;
 mod json;
 mod keys;
 pub mod presence;
@@ -29,7 +30,7 @@ mod apply_tests;
 pub use apply::apply_batch;
 pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
 pub use effect::{Effect, EffectKind};
-pub use handle::{Records, now};
+pub use handle::Records;
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};
 pub use roster::Roster;
 

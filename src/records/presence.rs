@@ -12,7 +12,7 @@ use super::{
     txn::{self, get},
 };
 use crate::protocol::{
-    GroupName, NodeId, Tenant, Timestamp, UserId,
+    GroupName, InV1, NodeId, Tenant, Timestamp, UserId,
     frames::{self, Person},
 };
 use carillon_storage::tables::{Direction, Read};
@@ -40,8 +40,9 @@ pub(crate) fn come_online<S: Read>(
         row.online_since = Some(step.pos);
         let profile = directory::of(step.txn, step.tenant, user)?.unwrap_or_default();
         let person = person(user, &profile);
-        step.publish(GroupName::Presence, vec![frames::with_raw_data("user_online", &person)], None);
-        step.effect(EffectKind::Online { user: user.clone(), person });
+        let frame = frames::with_raw_data("user_online", &person);
+        announce(step, (user, &person), (frame, true, Some(step.at)));
+        step.effect(EffectKind::Online { user: user.clone(), person, seen: step.at });
     }
     step.txn.put(key, &row)?;
     Ok(Reply::Done)
@@ -80,10 +81,21 @@ pub(crate) fn announce_offline<S: Read>(
     if row.online_since.take().is_some() {
         let profile = directory::of(step.txn, step.tenant, user)?.unwrap_or_default();
         let frame = frames::user_offline(user, &profile.username);
-        step.publish(GroupName::Presence, vec![frame], None);
+        announce(step, (user, &person(user, &profile)), (frame, false, row.last_seen));
         step.effect(EffectKind::Offline { user: user.clone() });
     }
     Ok(())
+}
+
+/// Shows a transition: its own frame in v0, an entry among others in v1.
+fn announce<S: Read>(
+    step: &mut Step<'_, '_, S>,
+    (user, person): (&UserId, &str),
+    (frame, online, seen): (String, bool, Option<Timestamp>),
+) {
+    let entry = frames::presence_change(&frames::person_seen(person, seen), online);
+    let change = InV1::Change { user: user.clone(), online, seen, entry };
+    step.publish_as(GroupName::Presence, (vec![frame], change), None);
 }
 
 pub(crate) fn note_activity<S: Read>(

@@ -1,7 +1,7 @@
 //! The way into the log: a handle whose receiving end the cluster owns.
 
 use super::{Command, Reply};
-use crate::{broker::Tally, protocol::Pos};
+use crate::{protocol::Pos, tally::Tally};
 use tokio::sync::{mpsc, oneshot};
 
 /// A command on its way into the log.

@@ -1,9 +1,10 @@
 //! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
 
-use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now};
+use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal};
 use crate::{
     config::Retention,
     protocol::{Tenant, Timestamp, UserId},
+    wall_clock::now,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -11,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Pause between two rounds through all inboxes.
 const ROUND: Duration = Duration::from_secs(60);
+/// Pause between two looks at the size of the journal, which costs a few rows.
+const JOURNAL_ROUND: Duration = Duration::from_secs(2);
 /// Inboxes looked at under one read lock.
 const INBOXES_AT_ONCE: usize = 256;
 const SECONDS_PER_DAY: i64 = 24 * 3_600;
@@ -37,6 +40,20 @@ pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, sh
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(ROUND) => {}
             Ok(()) = settings.changed() => {}
+        }
+    }
+}
+
+/// Cuts the way back for resumes, by age and size; runs until `shutdown`.
+pub async fn keep_journal(records: Records, settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(JOURNAL_ROUND) => {}
+        }
+        let of_now = settings.borrow().clone();
+        if let Err(error) = trim_journal(&records, &of_now).await {
+            tracing::warn!(%error, "the journal of events is cut later");
         }
     }
 }
@@ -70,6 +87,17 @@ async fn round(records: &Records, settings: &Retention) -> Result<(), KeepError>
             None => return Ok(()),
         }
     }
+}
+
+async fn trim_journal(records: &Records, settings: &Retention) -> Result<(), KeepError> {
+    let seconds = i64::try_from(settings.resume_seconds).unwrap_or(i64::MAX);
+    let before = now().plus_seconds(-seconds);
+    let Some(through) = records.read(|rows| journal::to_trim(rows, before, settings.resume_bytes))? else {
+        return Ok(());
+    };
+    let op = || Op::TrimJournal { through };
+    while let Reply::Progress { more: true, .. } = records.propose(&Tenant::default(), op()).await?.reply {}
+    Ok(())
 }
 
 async fn expire(

@@ -4,7 +4,7 @@
 //! the effects of each applied command.
 
 use super::{Effect, EffectKind, RecordsError, directory, presence};
-use crate::protocol::{Pos, Tenant, UserId, frames};
+use crate::protocol::{Pos, Tenant, Timestamp, UserId, frames};
 use carillon_storage::tables::Read;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,9 +23,18 @@ pub struct Roster {
 struct Online {
     since: HashMap<UserId, Pos>,
     /// In the order of coming online.
-    people: BTreeMap<Pos, (UserId, Arc<str>)>,
+    people: BTreeMap<Pos, Present>,
     /// `online_users` with everybody, until the next change.
     encoded: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Present {
+    user: UserId,
+    /// The entry of v0.
+    person: Arc<str>,
+    /// When the user came.
+    seen: Option<Timestamp>,
 }
 
 impl Roster {
@@ -38,8 +47,8 @@ impl Roster {
         for (tenant, user, row) in presence::all(read)? {
             if let Some(since) = row.online_since {
                 let profile = directory::of(read, &tenant, &user)?.unwrap_or_default();
-                let person = presence::person(&user, &profile);
-                roster.tenants.entry(tenant).or_default().add(user, since, &person);
+                let person = presence::person(&user, &profile).into();
+                roster.tenants.entry(tenant).or_default().add(since, Present { user, person, seen: row.last_seen });
             }
         }
         Ok(roster)
@@ -49,8 +58,9 @@ impl Roster {
     pub fn take(&mut self, effect: &Effect) {
         self.applied = self.applied.max(effect.pos);
         match &effect.kind {
-            EffectKind::Online { user, person } => {
-                self.tenants.entry(effect.tenant.clone()).or_default().add(user.clone(), effect.pos, person);
+            EffectKind::Online { user, person, seen } => {
+                let present = Present { user: user.clone(), person: person.as_str().into(), seen: Some(*seen) };
+                self.tenants.entry(effect.tenant.clone()).or_default().add(effect.pos, present);
             }
             EffectKind::Offline { user } => {
                 if let Some(online) = self.tenants.get_mut(&effect.tenant) {
@@ -59,9 +69,11 @@ impl Roster {
             }
             EffectKind::Renamed { user, person } => {
                 if let Some(online) = self.tenants.get_mut(&effect.tenant)
-                    && let Some(since) = online.since.get(user).copied()
+                    && let Some(since) = online.since.get(user)
+                    && let Some(present) = online.people.get_mut(since)
                 {
-                    online.add(user.clone(), since, person);
+                    present.person = person.as_str().into();
+                    online.encoded = None;
                 }
             }
             EffectKind::Publish { .. } | EffectKind::Close { .. } => {}
@@ -72,13 +84,27 @@ impl Roster {
     /// was `joined`, else as it stands now; the user's own entry; and the position of the list.
     pub fn greeting(&mut self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> Greeting {
         let online = self.tenants.entry(tenant.clone()).or_default();
-        let own = online.since.get(user).and_then(|since| online.people.get(since)).map(|(_, person)| person.clone());
+        let own = online.own(user).map(|present| present.person.clone());
         match joined {
             Some(at) => {
-                let before = online.people.range(..at).map(|(_, (_, person))| person.as_ref());
+                let before = online.people.range(..at).map(|(_, present)| present.person.as_ref());
                 Greeting { list: frames::online_users(before).into(), own, at }
             }
             None => Greeting { list: online.list(), own, at: self.applied },
+        }
+    }
+
+    /// As [`Self::greeting`], in entries of v1.
+    pub fn entries(&self, tenant: &Tenant, user: &UserId, joined: Option<Pos>) -> Entries {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let Some(online) = self.tenants.get(tenant) else {
+            return Entries { people: Vec::new(), own: None, at: joined.unwrap_or(self.applied) };
+        };
+        let before = joined.map_or(Unbounded, Excluded);
+        Entries {
+            people: online.people.range((Unbounded, before)).map(|(_, present)| present.entry()).collect(),
+            own: online.own(user).map(Present::entry),
+            at: joined.unwrap_or(self.applied),
         }
     }
 
@@ -102,7 +128,7 @@ impl Roster {
         use std::ops::Bound::{Excluded, Unbounded};
         self.tenants.get(tenant).map_or_else(Vec::new, |online| {
             let range = online.people.range((Excluded(after), Unbounded)).take(limit);
-            range.map(|(since, (_, person))| (*since, person.clone())).collect()
+            range.map(|(since, present)| (*since, present.person.clone())).collect()
         })
     }
 }
@@ -118,11 +144,32 @@ pub struct Greeting {
     pub at: Pos,
 }
 
+/// What greets a presence socket that speaks v1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Everybody, in the order of coming online.
+    pub people: Vec<String>,
+    /// The user's own; `None` if the user is not online (any more).
+    pub own: Option<String>,
+    /// Later transitions follow.
+    pub at: Pos,
+}
+
+impl Present {
+    fn entry(&self) -> String {
+        frames::person_seen(&self.person, self.seen)
+    }
+}
+
 impl Online {
-    fn add(&mut self, user: UserId, since: Pos, person: &str) {
-        self.remove(&user);
-        self.since.insert(user.clone(), since);
-        self.people.insert(since, (user, person.into()));
+    fn own(&self, user: &UserId) -> Option<&Present> {
+        self.people.get(self.since.get(user)?)
+    }
+
+    fn add(&mut self, since: Pos, present: Present) {
+        self.remove(&present.user);
+        self.since.insert(present.user.clone(), since);
+        self.people.insert(since, present);
     }
 
     fn remove(&mut self, user: &UserId) {
@@ -134,7 +181,7 @@ impl Online {
 
     fn list(&mut self) -> Arc<str> {
         let people = &self.people;
-        let encode = || frames::online_users(people.values().map(|(_, person)| person.as_ref())).into();
+        let encode = || frames::online_users(people.values().map(|present| present.person.as_ref())).into();
         self.encoded.get_or_insert_with(encode).clone()
     }
 }

@@ -1,7 +1,7 @@
 //! The rows. Stored behind a version byte; fields are only ever changed together with that byte.
 
 use super::{command::Reply, txn::Row};
-use crate::protocol::{NodeId, Pos, Timestamp};
+use crate::protocol::{NodeId, Pos, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 macro_rules! row {
@@ -219,3 +219,71 @@ pub struct Erasure {
     pub asked_at: Timestamp,
 }
 row!(Erasure, "erasure");
+
+/// Which history of the log this is; resumes of another one are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Drawn at random when the store was made or restored.
+    pub id: u64,
+}
+row!(History, "history");
+
+/// The journal of events: which buckets there are, and how full the last is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Events up to here may be forgotten.
+    pub floor: Pos,
+    /// The oldest bucket.
+    pub first: u64,
+    /// The bucket that is being filled.
+    pub current: u64,
+    /// About how many bytes are in it.
+    pub bytes: u64,
+    /// When it was begun.
+    pub began: Timestamp,
+    /// The last event in it.
+    pub last: Pos,
+}
+row!(Journal, "journal");
+
+/// A full bucket of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its last event.
+    pub last: Pos,
+    /// When the next one was begun.
+    pub ended: Timestamp,
+    /// About how many bytes are in it.
+    pub bytes: u64,
+}
+row!(Bucket, "journal bucket");
+
+/// An event that was shown to a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalEvent {
+    /// Frames as `carillon.v1` has them, without their position.
+    Frames(Vec<String>),
+    /// Somebody came or went. Without names, so that erasing a user leaves none.
+    Presence {
+        /// Who.
+        user: UserId,
+        /// Came.
+        online: bool,
+        /// When the user came or was last seen.
+        seen: Option<Timestamp>,
+    },
+}
+row!(JournalEvent, "event");
+
+impl JournalEvent {
+    /// About how many bytes it takes.
+    pub fn weight(&self) -> u64 {
+        /// Keys and bookkeeping.
+        const ROW: usize = 100;
+        let frames = match self {
+            Self::Frames(frames) => frames.iter().map(String::len).sum(),
+            Self::Presence { user, .. } => user.as_str().len(),
+        };
+        (ROW + frames) as u64
+    }
+}

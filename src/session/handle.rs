@@ -19,7 +19,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Waker},
 };
@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// What all sessions of a server share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Common {
     /// How much may wait for one reader.
     pub room: Room,
@@ -39,6 +39,15 @@ pub struct Common {
     pub clock: Clock,
     /// Counters.
     pub meters: Meters,
+    /// Which history positions belong to; 0 until it is known.
+    pub history: AtomicU64,
+}
+
+impl Common {
+    /// Which history positions belong to.
+    pub fn history(&self) -> u64 {
+        self.history.load(Relaxed)
+    }
 }
 
 /// The socket as far as the handle has it.
@@ -69,9 +78,7 @@ pub struct Session {
     pub(crate) common: Arc<Common>,
     pub(crate) wire: Wire,
     /// The coarse second from which its credential is no longer good.
-    pub(crate) expires: u32,
-    /// How it ends when a durable frame has no room: depends on whether the client can resume.
-    slow: Close,
+    expires: AtomicU32,
     /// The coarse second in which something was last heard from the peer.
     heard: AtomicU32,
     shared: Mutex<Shared>,
@@ -90,11 +97,21 @@ struct Shared {
 
 impl Session {
     /// A session whose outbox holds back until it is greeted.
-    pub fn new(client: Client, (wire, slow): (Wire, Close), expires: u32, common: Arc<Common>) -> Arc<Self> {
+    pub fn new(client: Client, wire: Wire, expires: u32, common: Arc<Common>) -> Arc<Self> {
         let outbox = Outbox::new(common.room);
         let heard = AtomicU32::new(common.clock.now());
         let shared = Mutex::new(Shared { outbox, waker: None, full: false, end: None });
-        Arc::new(Self { client, common, wire, expires, slow, heard, shared })
+        Arc::new(Self { client, common, wire, expires: expires.into(), heard, shared })
+    }
+
+    /// The coarse second from which its credential is no longer good.
+    pub(crate) fn expires(&self) -> u32 {
+        self.expires.load(Relaxed)
+    }
+
+    /// Its credential was replaced; the broker has to be told.
+    pub(super) fn renew(&self, expires: u32) {
+        self.expires.store(expires, Relaxed);
     }
 
     /// Queues without writing. On [`Pushed::First`] the caller has to flush.
@@ -103,7 +120,10 @@ impl Session {
         let pushed = shared.outbox.push(chunk, self.common.clock.now());
         match pushed {
             Pushed::Dropped => self.common.meters.dropped_full.increment(chunk.frames.into()),
-            Pushed::Full => end(&mut shared, End::Ours(self.slow), Some(self.slow.frame())),
+            Pushed::Full => {
+                let slow = Close::Slow.said_in(self.client.edition);
+                end(&mut shared, End::Ours(slow), Some(slow.frame()));
+            }
             _ => {}
         }
         pushed
@@ -128,16 +148,50 @@ impl Session {
         self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
     }
 
-    /// The greeting goes first, then what was held back after `at`.
-    pub(crate) fn open<T: AsRef<[u8]>>(&self, greeting: &[T], at: Pos) {
-        let frames = u32::try_from(greeting.len()).unwrap_or(u32::MAX);
-        let chunk = Chunk { bytes: websocket::encode_texts(greeting), frames, kind: Kind::Durable(at) };
-        self.shared.lock().outbox.open(chunk, at, self.common.clock.now());
+    /// These messages go first, then what was held back after `at`.
+    pub(crate) fn open<T: AsRef<[u8]>>(&self, texts: &[T], at: Pos) {
+        self.shared.lock().outbox.open(messages(texts, at), at, self.common.clock.now());
+    }
+
+    /// The greeting goes, and what follows it is held back until [`Self::release`] or a resume.
+    pub(super) fn greet_and_hold<T: AsRef<[u8]>>(&self, greeting: &[T], at: Pos) {
+        self.shared.lock().outbox.greet_and_hold(messages(greeting, at), at, self.common.clock.now());
+    }
+
+    /// Nothing is held back any more.
+    pub(super) fn release(&self) {
+        self.shared.lock().outbox.release();
+    }
+
+    /// A resume begins: durable frames are not taken, the journal has them.
+    pub(super) fn skip(&self) {
+        self.shared.lock().outbox.skip();
+    }
+
+    /// A resume looks at the journal for the last time: durable frames are held back again.
+    pub(super) fn hold(&self) {
+        self.shared.lock().outbox.hold();
+    }
+
+    /// Queues messages that a resume read from the journal.
+    pub(super) fn replay<T: AsRef<[u8]>>(&self, texts: &[T]) -> Pushed {
+        self.queue(&messages(texts, Pos(u64::MAX)))
+    }
+
+    /// Bytes that wait.
+    pub(super) fn waiting_bytes(&self) -> u32 {
+        self.shared.lock().outbox.bytes()
+    }
+
+    /// Whether it was greeted before `pos`, and holds nothing back.
+    pub(crate) fn stood_before(&self, pos: Pos) -> bool {
+        self.shared.lock().outbox.stood_before(pos)
     }
 
     /// Ends the session: what is queued, then the close frame, as far as the socket takes it within the deadline.
     /// False if it was ending already.
     pub fn close(&self, why: Close) -> bool {
+        let why = why.said_in(self.client.edition);
         self.end(End::Ours(why), Some(why.frame()))
     }
 
@@ -242,6 +296,11 @@ impl Session {
         }
         shared.outbox.bytes()
     }
+}
+
+fn messages<T: AsRef<[u8]>>(texts: &[T], at: Pos) -> Chunk {
+    let frames = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+    Chunk { bytes: websocket::encode_texts(texts), frames, kind: Kind::Durable(at) }
 }
 
 fn end(shared: &mut Shared, why: End, frame: Option<Bytes>) {

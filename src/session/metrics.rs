@@ -1,6 +1,7 @@
 //! What is counted about sessions. Handles are looked up once, not on the hot path.
 
 use crate::{
+    endpoints::AdmitError,
     protocol::Close,
     telemetry::names::{BYTES_OUT, CLOSES, DROP_EXPIRED, DROP_SLOW_READER, DROPS, FRAMES_IN, OUTBOX_BYTES},
 };
@@ -57,4 +58,13 @@ pub enum End {
     Gone,
     /// The client did not answer a ping.
     Dead,
+}
+
+impl From<AdmitError> for End {
+    fn from(error: AdmitError) -> Self {
+        Self::Ours(match error {
+            AdmitError::Refused(_) => Close::Disconnected,
+            AdmitError::Unavailable(_) => Close::Overload,
+        })
+    }
 }

@@ -10,8 +10,10 @@ pub mod metrics;
 pub mod outbox;
 pub(crate) mod rate;
 mod reader;
+mod resume;
 pub mod state;
 mod task;
+mod v1;
 
 pub use clock::Clock;
 pub(crate) use handle::Flushed;

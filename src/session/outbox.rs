@@ -61,9 +61,11 @@ pub enum Pushed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The greeting isn't there yet: nothing leaves.
+    /// The greeting isn't there yet, or a resume is being decided: only the first `free` chunks leave.
     Holding,
     Open,
+    /// A resume is under way: durable chunks are not taken, since the journal has them.
+    Skipping,
     /// The close frame is the last in the queue, or has left.
     Closing,
 }
@@ -80,6 +82,8 @@ struct Waiting {
 pub struct Outbox {
     queue: VecDeque<Waiting>,
     phase: Phase,
+    /// While holding: how many chunks at the front may leave all the same.
+    free: u32,
     /// Whether part of the front chunk has left: then it can't be dropped.
     begun: bool,
     /// Whether the front chunk is the greeting, which takes no room from what follows it.
@@ -99,6 +103,7 @@ impl Outbox {
         Self {
             queue: VecDeque::new(),
             phase: Phase::Holding,
+            free: 0,
             begun: false,
             greets: false,
             room,
@@ -114,8 +119,16 @@ impl Outbox {
         if self.phase == Phase::Closing {
             return Pushed::Ending;
         }
-        if self.phase == Phase::Open && matches!(chunk.kind, Kind::Durable(pos) if pos <= self.floor) {
-            return Pushed::Known;
+        if let Kind::Durable(pos) = chunk.kind {
+            let is_known = match self.phase {
+                Phase::Open => pos <= self.floor,
+                // What is in no log has no position.
+                Phase::Skipping => pos != Pos(u64::MAX),
+                Phase::Holding | Phase::Closing => false,
+            };
+            if is_known {
+                return Pushed::Known;
+            }
         }
         if !self.fits(chunk) {
             return match chunk.kind {
@@ -127,28 +140,89 @@ impl Outbox {
             self.oldest = self.oldest.min(now);
         }
         self.append(chunk.clone(), now);
-        if self.phase == Phase::Open && self.queue.len() == 1 { Pushed::First } else { Pushed::Behind }
+        if self.phase != Phase::Holding && self.queue.len() == 1 { Pushed::First } else { Pushed::Behind }
     }
 
-    /// The greeting is here: it goes first, then what was held back and isn't in it. It is bounded by whoever made it
-    /// and takes no room: a long list on a slow line must not end the session at the next event.
-    pub fn open(&mut self, greeting: Chunk, at: Pos, now: u32) {
+    /// Ends the holding: `chunk` goes behind what may leave already, then what was held back after `at`.
+    pub fn open(&mut self, chunk: Chunk, at: Pos, now: u32) {
         if self.phase != Phase::Holding {
             return;
         }
-        self.phase = Phase::Open;
+        self.put_in(chunk, at, now);
+        self.release();
+    }
+
+    /// The greeting goes, and what follows it is still held back.
+    pub fn greet_and_hold(&mut self, greeting: Chunk, at: Pos, now: u32) {
+        if self.phase == Phase::Holding {
+            self.put_in(greeting, at, now);
+        }
+    }
+
+    /// Behind the free chunks. It is bounded by whoever made it; a greeting takes no room: a long list on a slow line
+    /// must not end the session at the next event.
+    fn put_in(&mut self, chunk: Chunk, at: Pos, now: u32) {
         self.floor = at;
-        let held = std::mem::take(&mut self.queue);
-        (self.bytes, self.frames) = (0, 0);
-        if !greeting.bytes.is_empty() {
-            self.greets = true;
-            self.append(Chunk { kind: Kind::Durable(at), ..greeting }, now);
+        if chunk.bytes.is_empty() {
+            return;
         }
-        for waiting in held {
-            if !matches!(waiting.chunk.kind, Kind::Durable(pos) if pos <= at) {
-                self.append(waiting.chunk, waiting.since);
+        let place = self.free as usize;
+        self.greets |= place == 0;
+        self.bytes += size(&chunk);
+        self.frames += chunk.frames;
+        self.queue.insert(place, Waiting { chunk, since: now });
+        self.free += 1;
+    }
+
+    fn keep_held(&mut self, keep: impl Fn(Kind) -> bool) {
+        let (mut nth, free) = (0, self.free);
+        let (mut bytes, mut frames) = (0, 0);
+        self.queue.retain(|waiting| {
+            nth += 1;
+            let stays = nth <= free || keep(waiting.chunk.kind);
+            if !stays {
+                bytes += size(&waiting.chunk);
+                frames += waiting.chunk.frames;
             }
+            stays
+        });
+        self.bytes -= bytes;
+        self.frames -= frames;
+    }
+
+    /// Nothing is held back any more, but for what the greeting contains: that falls away.
+    pub fn release(&mut self) {
+        if self.phase == Phase::Holding {
+            let floor = self.floor;
+            self.keep_held(|kind| !matches!(kind, Kind::Durable(pos) if pos <= floor));
+            (self.phase, self.free) = (Phase::Open, 0);
+            self.release_if_empty();
         }
+    }
+
+    /// A resume begins, or goes on: what is durable and hasn't left will be read from the journal.
+    pub fn skip(&mut self) {
+        match self.phase {
+            Phase::Holding => {
+                self.keep_held(|kind| !matches!(kind, Kind::Durable(pos) if pos != Pos(u64::MAX)));
+                self.phase = Phase::Skipping;
+            }
+            Phase::Open => self.phase = Phase::Skipping,
+            Phase::Skipping | Phase::Closing => {}
+        }
+    }
+
+    /// A resume is about to read the rest: from here on everything waits for [`Self::open`].
+    pub fn hold(&mut self) {
+        if self.phase == Phase::Skipping {
+            self.phase = Phase::Holding;
+            self.free = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Whether it was opened before `pos` and holds nothing back.
+    pub fn stood_before(&self, pos: Pos) -> bool {
+        self.phase == Phase::Open && self.floor < pos
     }
 
     /// Queues the close frame behind everything and takes nothing more. What was held back for a greeting that
@@ -158,7 +232,7 @@ impl Outbox {
             return false;
         }
         if self.phase == Phase::Holding {
-            self.clear();
+            self.keep_held(|_| false);
         }
         self.phase = Phase::Closing;
         self.append(Chunk { bytes: frame, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) }, 0);
@@ -202,15 +276,12 @@ impl Outbox {
     /// Bytes to write next; empty when nothing is to be written. Small chunks are copied together into `scratch`:
     /// one write of a copy costs less than a vectored write of many pieces (ARCHITECTURE.md, measurements).
     pub fn front<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        if self.phase == Phase::Holding {
-            return &[];
-        }
+        let free = self.leaving();
         match self.queue.front() {
-            None => &[],
-            Some(first) if self.queue.len() == 1 || first.chunk.bytes.len() >= ALONE_BYTES => &first.chunk.bytes,
-            Some(_) => {
+            Some(first) if free > 0 && (free == 1 || first.chunk.bytes.len() >= ALONE_BYTES) => &first.chunk.bytes,
+            Some(_) if free > 0 => {
                 scratch.clear();
-                for waiting in &self.queue {
+                for waiting in self.queue.iter().take(free) {
                     if scratch.len() + waiting.chunk.bytes.len() > GATHER_BYTES {
                         break;
                     }
@@ -218,7 +289,13 @@ impl Outbox {
                 }
                 scratch
             }
+            _ => &[],
         }
+    }
+
+    /// How many chunks at the front may leave.
+    fn leaving(&self) -> usize {
+        if self.phase == Phase::Holding { self.free as usize } else { self.queue.len() }
     }
 
     /// `written` bytes of [`Self::front`] have left.
@@ -236,6 +313,7 @@ impl Outbox {
             self.bytes -= size(&first.chunk);
             self.frames -= first.chunk.frames;
             (self.begun, self.greets) = (false, false);
+            self.free = self.free.saturating_sub(1);
             self.queue.pop_front();
         }
         self.release_if_empty();
@@ -243,7 +321,7 @@ impl Outbox {
 
     /// Whether something waits and may leave.
     pub fn has_work(&self) -> bool {
-        self.phase != Phase::Holding && !self.queue.is_empty()
+        self.leaving() > 0
     }
 
     /// Whether the close frame is queued or has left.
@@ -271,7 +349,8 @@ impl Outbox {
 
     fn clear(&mut self) {
         self.queue.clear();
-        (self.bytes, self.frames, self.begun, self.greets) = (0, 0, false, false);
+        (self.bytes, self.frames, self.free) = (0, 0, 0);
+        (self.begun, self.greets) = (false, false);
         self.release_if_empty();
     }
 

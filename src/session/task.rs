@@ -14,18 +14,20 @@ use crate::{
     auth::Identity,
     broker::Broker,
     config::{Limits, limits::CLOSE_TIMEOUT},
-    endpoints::{AdmitError, Answer, Client, Endpoints},
-    protocol::{Close, Timestamp},
+    endpoints::{Answer, Client, Endpoints},
+    jwks::Entrance,
+    protocol::{Close, Edition, Timestamp},
+    wall_clock,
 };
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
@@ -37,6 +39,8 @@ pub struct House {
     pub endpoints: Arc<Endpoints>,
     /// Who hears what.
     pub broker: Broker,
+    /// Who may come in, and stay with a new token.
+    pub entrance: Entrance,
     rate: SharedRate,
     message_bytes: AtomicUsize,
     start: Instant,
@@ -44,9 +48,9 @@ pub struct House {
 
 impl House {
     /// One for all sessions.
-    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, limits: &Limits) -> Self {
+    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, (entrance, limits): (Entrance, &Limits)) -> Self {
         let rate = SharedRate::new(rate(limits));
-        Self { endpoints, broker, rate, message_bytes: limits.message_bytes.into(), start: Instant::now() }
+        Self { endpoints, broker, entrance, rate, message_bytes: limits.message_bytes.into(), start: Instant::now() }
     }
 
     /// Other limits from now on: the pace for all sessions, the size of messages for those that begin.
@@ -76,8 +80,6 @@ pub struct Guest {
     pub client: Client,
     /// Who it is, until it has been greeted.
     pub identity: Box<Identity>,
-    /// Whether the client speaks `carillon.v1` and can resume.
-    pub resumes: bool,
 }
 
 /// Makes a session of an upgraded connection: give the future to a task. `early` are bytes that came with the
@@ -93,36 +95,34 @@ pub fn begin<P: Send + 'static>(
         Stream::Tls(stream) => (Wire::Own, Socket::Tls(stream)),
     };
     let common: Arc<Common> = house.broker.common();
-    let Guest { client, identity, resumes } = guest;
-    let slow = if resumes { Close::SlowResume } else { Close::Slow };
+    let Guest { client, identity } = guest;
     let expires = expiry(&common, identity.expires_at);
     let reader = Reader::new(socket, house.message_bytes.load(Relaxed), early);
-    let session = Session::new(client, (wire, slow), expires, common);
+    let session = Session::new(client, wire, expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
     Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
 }
 
 /// The coarse second at which the wall clock will have passed `at`; never earlier, and two seconds later at most.
-fn expiry(common: &Common, at: Timestamp) -> u32 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let left = Duration::from_micros(u64::try_from(at.0).unwrap_or(0)).saturating_sub(now);
+pub(super) fn expiry(common: &Common, at: Timestamp) -> u32 {
+    let left = Duration::from_micros(u64::try_from(at.0.saturating_sub(wall_clock::now().0)).unwrap_or(0));
     let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     // Both the clock and what is left are cut to whole seconds.
     common.clock.tick().saturating_add(left).saturating_add(2)
 }
 
-struct Task<P> {
-    stay: Stay,
+pub(super) struct Task<P> {
+    pub(super) stay: Stay,
     reader: Reader,
-    conduct: Conduct,
+    pub(super) conduct: Conduct,
     _place: P,
 }
 
 /// What has to be undone when the session ends, however it ends: a panic too.
-struct Stay {
-    session: Arc<Session>,
-    house: Arc<House>,
+pub(super) struct Stay {
+    pub(super) session: Arc<Session>,
+    pub(super) house: Arc<House>,
     joined: bool,
     greeted: bool,
 }
@@ -155,7 +155,7 @@ impl Drop for Stay {
 
 impl<P: Send + 'static> Task<P> {
     async fn run(mut self: Box<Self>, identity: Box<Identity>) {
-        let end = match Box::pin(self.greet(identity)).await {
+        let end = match Box::pin(self.begin(identity)).await {
             Ok(()) => self.converse().await,
             Err(end) => end,
         };
@@ -171,20 +171,18 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Joins first, then asks for the greeting: what is published in between is held back, not missed.
-    async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
+    pub(super) async fn greet(&mut self, identity: Box<Identity>) -> Result<(), End> {
         let Stay { session, house, joined, greeted } = &mut self.stay;
         let client = &session.client;
         let group = client.endpoint.group(&client.tenant, &client.user);
         *joined = true;
         house.broker.join(session, group).await;
         *greeted = true;
-        let greeting = house.endpoints.greet(client, &identity).await.map_err(|error| {
-            End::Ours(match error {
-                AdmitError::Refused(_) => Close::Disconnected,
-                AdmitError::Unavailable(_) => Close::Overload,
-            })
-        })?;
-        session.open(&greeting.frames, greeting.at);
+        let greeting = house.endpoints.greet(client, &identity).await?;
+        match client.edition {
+            Edition::V0 => session.open(&greeting.frames, greeting.at),
+            Edition::V1 => session.greet_and_hold(&greeting.frames, greeting.at),
+        }
         Ok(())
     }
 
@@ -202,7 +200,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Writes what waits, then the next message. An end that others decided comes first.
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
         if let Poll::Ready(end) = self.poll_write(cx) {
             return Poll::Ready(Err(end));
         }
@@ -215,7 +213,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Never ready while the session goes on.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let session = &self.stay.session;
         let (has_work, end) = session.watch(cx);
         if let Some(end) = end {
@@ -228,39 +226,57 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Has a message answered; says why the session must close, if it must.
-    async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
+    pub(super) async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
         session.common.meters.frames_in.increment(1);
         if !self.conduct.allows(house.rate.get(), house.start.elapsed()) {
             session.reply(TOO_FAST);
             return self.conduct.bad(Close::TooFast);
         }
-        let answer = match inbound {
-            Inbound::Control => return None,
-            Inbound::Binary => house.endpoints.refuse_binary(),
-            Inbound::Text(text) => {
-                let (house, session) = (house.clone(), session.clone());
-                let answering: Pin<Box<dyn Future<Output = Answer> + Send>> =
-                    Box::pin(async move { house.endpoints.answer(&session.client, &text).await });
-                self.while_writing(answering).await
-            }
-        };
+        match inbound {
+            Inbound::Control => None,
+            Inbound::Binary => self.take(house.endpoints.refuse_binary()),
+            Inbound::Text(text) => Box::pin(self.meet(text)).await,
+        }
+    }
+
+    /// Has a request answered. Boxed by the caller: it is rare in the life of a session.
+    async fn meet(&mut self, text: String) -> Option<Close> {
+        let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
+        let answer = self.while_writing(house.endpoints.answer(&session.client, &text)).await;
         match answer {
-            Answer::Silence => self.conduct.good(),
-            Answer::Reply(text) => {
+            Answer::Resume { after, id } => {
                 self.conduct.good();
+                // Another end is noticed by whoever polls next.
+                match self.resume(after, id).await {
+                    Err(End::Ours(why)) => Some(why),
+                    Ok(()) | Err(_) => None,
+                }
+            }
+            Answer::Refresh { token, id } => self.refresh(token, id).await,
+            answer => self.take(answer),
+        }
+    }
+
+    /// Queues what a message is answered; says why the session must close, if it must.
+    pub(super) fn take(&mut self, answer: Answer) -> Option<Close> {
+        match answer {
+            Answer::Reply(text) => {
                 self.stay.session.reply(&text);
             }
             Answer::Bad(text) => {
                 self.stay.session.reply(&text);
                 return self.conduct.bad(Close::BadFrames);
             }
+            Answer::Silence | Answer::Resume { .. } | Answer::Refresh { .. } => {}
         }
+        self.conduct.good();
         None
     }
 
     /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.
-    async fn while_writing<T>(&mut self, mut work: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
+    async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
         poll_fn(|cx| {
             let done = work.as_mut().poll(cx);
             if done.is_pending() {
@@ -294,7 +310,9 @@ impl<P: Send + 'static> Task<P> {
 mod tests {
     use super::*;
     use crate::{
+        auth::Door,
         endpoints::PresenceDesk,
+        jwks::Jwks,
         protocol::{Endpoint, SessionId, Tenant, UserId},
         records::{Proposer, Records},
         session::handle::Wire,
@@ -324,13 +342,15 @@ mod tests {
         let (proposer, _waiting) = Proposer::channel(1);
         let records = Records::new(tables, Arc::default(), proposer, 1);
         let desk = PresenceDesk::start(records.clone(), Duration::ZERO, (&tracker, &stop));
-        let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
+        let door = Door::new(&crate::config::Auth::default(), true);
+        let endpoints = Arc::new(Endpoints::new(records, desk));
+        let house = Arc::new(House::new(endpoints, broker.clone(), (Entrance::new(door, Jwks::default()), &limits)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
         let (tenant, user) = (Tenant::default(), UserId::new("1").expect("an id"));
-        let client = Client { id: SessionId(1), endpoint: Endpoint::Dashboard, tenant, user };
-        let session = Session::new(client, (Wire::Plain(stream), Close::Slow), u32::MAX, broker.common());
+        let client = Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V0, tenant, user };
+        let session = Session::new(client, Wire::Plain(stream), u32::MAX, broker.common());
         let group = Endpoint::Dashboard.group(&session.client.tenant, &session.client.user);
         broker.join(&session, group).await;
         assert_eq!(broker.sessions(), 1);

@@ -7,13 +7,11 @@ use super::{
     refuse::Refused,
 };
 use crate::{
-    auth::Door,
-    config::Live,
     endpoints::{AdmitError, Client},
-    jwks::Jwks,
+    jwks::Entrance,
     protocol::{Endpoint, SessionId},
-    records::now,
     session::{Guest, House},
+    wall_clock::now,
 };
 use axum::body::Body;
 use hyper::{
@@ -32,16 +30,11 @@ use std::{
 /// Bits of a session id that count; the rest names the node.
 const COUNTER_BITS: u32 = 48;
 
-/// The subprotocol whose clients can resume.
-const RESUMES: &str = "carillon.v1";
-
 /// Lets WebSockets in.
 #[derive(Debug)]
 pub struct Gate {
-    /// Who is it, and may it? Replaced by a reload.
-    pub door: Live<Door>,
-    /// Keys that the door may not have yet.
-    pub jwks: Jwks,
+    /// Who is it, and may it?
+    pub entrance: Entrance,
     /// What sessions need.
     pub house: Arc<House>,
     /// How many there may be.
@@ -58,8 +51,8 @@ pub(super) struct Admitted {
 
 impl Gate {
     /// `node` becomes part of every session's id.
-    pub fn new((door, jwks): (Live<Door>, Jwks), house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { door, jwks, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+    pub fn new(entrance: Entrance, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
+        Self { entrance, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
     }
 
     /// Checks everything and answers 101, or says why not.
@@ -70,8 +63,7 @@ impl Gate {
             return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let knock = || self.door.get().admit(parts, endpoint, now());
-        let admission = self.jwks.with_fresh_keys(knock).await.map_err(Refused::Door)?;
+        let admission = self.entrance.ask(|door| door.admit(parts, endpoint, now())).await.map_err(Refused::Door)?;
         let identity = admission.identity;
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {
@@ -81,12 +73,12 @@ impl Gate {
         let client = Client {
             id: SessionId(self.ids.fetch_add(1, Relaxed)),
             endpoint,
+            edition: admission.edition,
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
         };
         let response = switching(&accept, admission.subprotocol);
-        let resumes = admission.subprotocol == Some(RESUMES);
-        Ok((Admitted { guest: Guest { client, identity: Box::new(identity), resumes }, place }, response))
+        Ok((Admitted { guest: Guest { client, identity: Box::new(identity) }, place }, response))
     }
 
     pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {

@@ -86,7 +86,7 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![8 => inbox_op(), 3 => event_op(), 2 => directory_op(), 3 => presence_op()]
+    prop_oneof![16 => inbox_op(), 6 => event_op(), 4 => directory_op(), 6 => presence_op(), 1 => journal_op()]
 }
 
 fn inbox_op() -> impl Strategy<Value = Op> {
@@ -151,6 +151,13 @@ fn directory_op() -> impl Strategy<Value = Op> {
         4 => see,
         1 => user().prop_map(|user| Op::RevokeTokens { user }),
         1 => user().prop_map(|user| Op::EraseUser { user }),
+    ]
+}
+
+fn journal_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => (1..4u64).prop_map(|id| Op::BeginHistory { id }),
+        1 => (0..6u64).prop_map(|through| Op::TrimJournal { through }),
     ]
 }
 

@@ -5,6 +5,7 @@
 //! announce the same.
 
 mod commands;
+mod journal;
 mod machine;
 mod model;
 
@@ -14,7 +15,7 @@ use machine::Machine;
 use model::Model;
 use proptest::prelude::*;
 
-/// Whether the machine's answer is the model's, which leaves open how many rows an erasure removes.
+/// Whether the machine's answer is the model's, which leaves open how many rows an erasure or a trim removes.
 fn alike(got: &Reply, want: &Reply) -> bool {
     match (got, want) {
         (Reply::Replayed(got), Reply::Replayed(want)) => alike(got, want),
@@ -40,6 +41,7 @@ proptest! {
         prop_assert_eq!(machine.replies.len(), answered.len());
         prop_assert_eq!(&machine.transitions(), &model.transitions);
         model.compare(&machine);
+        journal::check(&machine);
     }
 
     #[test]
@@ -96,5 +98,5 @@ fn the_generator_makes_every_kind_of_command() {
             seen.insert(text.split([' ', '(']).next().unwrap_or_default().to_owned());
         }
     }
-    assert_eq!(seen.len(), 19, "{seen:?}");
+    assert_eq!(seen.len(), 21, "{seen:?}");
 }

@@ -6,8 +6,8 @@ use carillon::{
     cluster::{Node, Surroundings},
     config::{Config, JwtKey, Limits, Live},
     endpoints::{Endpoints, PresenceDesk},
-    jwks::Jwks,
-    protocol::{Group, GroupName, Pos, Tenant, UserId},
+    jwks::{Entrance, Jwks},
+    protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
 };
@@ -55,8 +55,10 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
     let around = Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
     let records = Node::start(around).await.expect("a node").records().clone();
     let desk = PresenceDesk::start(records.clone(), Duration::from_secs(15), (&tracker, &shutdown));
-    let house = Arc::new(House::new(Arc::new(Endpoints::new(records, desk)), broker.clone(), &limits));
-    let gate = Gate::new((Live::new(Door::new(&config.auth, true)), Jwks::default()), house, (Caps::new(&limits), 1));
+    let entrance = Entrance::new(Door::new(&config.auth, true), Jwks::default());
+    let endpoints = Arc::new(Endpoints::new(records, desk));
+    let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &limits)));
+    let gate = Gate::new(entrance, house, (Caps::new(&limits), 1));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
@@ -138,7 +140,7 @@ impl Server {
 
 pub(crate) fn publication(name: GroupName, text: &str, pos: Option<Pos>) -> Publication {
     let group = Group { tenant: Tenant::default(), name };
-    Publication { group, frames: vec![text.to_owned().into()], pos, except: None }
+    Publication { group, frames: vec![text.to_owned().into()], v1: InV1::Same, pos, except: None }
 }
 
 pub(crate) fn dashboard(user: &str) -> GroupName {
@@ -170,7 +172,7 @@ fn identify(path: &str) -> (&str, Option<String>) {
     let Some((path, query)) = path.split_once('?') else { return (path, None) };
     let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let user = of("user").expect("a user");
-    let now = carillon::records::now();
+    let now = carillon::wall_clock::now();
     let grant = Grant {
         user: UserId::new(user).expect("an id"),
         username: format!("user{user}"),

@@ -4,27 +4,41 @@
 //! directory. The library serves only to sign tokens. No test sleeps to wait: a start is waited for by the line that
 //! the server prints, an event by a marker that is sent after it and must come after it ([`Socket::until_marker`]).
 //!
-//! [`server`]: the process · [`api`]: HTTP · [`socket`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
-//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing.
+//! [`server`]: the process · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
+//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be cut.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
 pub mod api;
+pub mod forwarder;
 pub mod frames;
 pub mod inbox;
 pub mod random;
 pub mod server;
 pub mod socket;
 pub mod user;
+pub mod v1;
 
 pub use api::{Answer, Api};
+pub use forwarder::Forwarder;
 pub use random::Random;
 pub use server::{Ended, Options, Server};
 pub use socket::Socket;
 pub use user::{ALICE, BOB, ROOT, User};
+pub use v1::V1Socket;
 
 use std::time::Duration;
+
+/// The six endpoints.
+pub const PATHS: [&str; 6] = [
+    "/ws/dashboard/",
+    "/ws/dashboard/admin/",
+    "/ws/subscriptions/",
+    "/ws/subscriptions/admin/",
+    "/ws/notifications/",
+    "/ws/presence/",
+];
 
 /// Longer than anything here takes, on a busy machine too; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! Which top-level module may name which: the data path is one way.
 //!
 //! `app → transport, http → session → endpoints → broker, records → protocol`; `cluster → records, broker, storage`.
-//! `config`, `telemetry` and the values of `auth` are known to all who need them.
+//! `config`, `telemetry`, `tally`, `wall_clock` and the values of `auth` are known to all who need them.
 
 use super::source::Source;
 
@@ -9,18 +9,35 @@ use super::source::Source;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("config", &["protocol"]),
+    ("tally", &[]),
+    ("wall_clock", &["protocol"]),
     ("telemetry", &["config"]),
     ("auth", &["config", "protocol"]),
     // Knows nobody's question; named by whoever asks one.
     ("outbound", &["config"]),
     ("jwks", &["auth", "config", "outbound", "telemetry"]),
-    ("records", &["config", "protocol"]),
-    ("broker", &["config", "protocol", "telemetry"]),
-    ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry"]),
-    ("session", &["auth", "broker", "config", "endpoints", "protocol", "telemetry"]),
-    ("transport", &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry"]),
-    ("cluster", &["broker", "config", "protocol", "records", "telemetry"]),
-    ("http", &["auth", "broker", "cluster", "config", "endpoints", "protocol", "records", "session", "telemetry"]),
+    ("records", &["config", "protocol", "tally", "wall_clock"]),
+    ("broker", &["config", "protocol", "tally", "telemetry"]),
+    ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry", "wall_clock"]),
+    ("session", &["auth", "broker", "config", "endpoints", "jwks", "protocol", "telemetry", "wall_clock"]),
+    ("transport", &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "wall_clock"]),
+    ("cluster", &["broker", "config", "protocol", "records", "tally", "telemetry"]),
+    (
+        "http",
+        &[
+            "auth",
+            "broker",
+            "cluster",
+            "config",
+            "endpoints",
+            "protocol",
+            "records",
+            "session",
+            "tally",
+            "telemetry",
+            "wall_clock",
+        ],
+    ),
     (
         "app",
         &[
@@ -39,7 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
-    ("cli", &["app", "auth", "cluster", "config", "outbound", "protocol", "telemetry"]),
+    ("cli", &["app", "auth", "cluster", "config", "outbound", "protocol", "telemetry", "wall_clock"]),
     // The door of the house: names everything, does nothing.
     ("", &["cli"]),
 ];
@@ -51,8 +68,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/broker/mod.rs", "session", "makes what the sessions of a shard share"),
     ("src/broker/seats.rs", "session", "a seat holds a session"),
     ("src/broker/shard.rs", "session", "a shard pushes into outboxes and flushes them"),
-    ("src/records/proposer.rs", "broker", "an answer may wait for the count of recipients"),
-    ("src/transport/gate.rs", "records", "the one clock of timestamps, `records::now`"),
 ];
 
 /// Arrows that are not in the table.

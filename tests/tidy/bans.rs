@@ -46,7 +46,7 @@ const BANS: &[Ban] = &[
             "std::fs",
             "std::thread",
             "std::time::Instant",
-            "std::time::SystemTime",
+            "crate::wall_clock",
             "tokio",
             "async",
             "await",
@@ -56,16 +56,22 @@ const BANS: &[Ban] = &[
         why: "it is pure: no I/O, no clock, no async",
     },
     Ban {
+        names: &["std::time::SystemTime"],
+        within: &["src/", "storage/src/"],
+        except: &[("src/wall_clock.rs", "the one place that reads it")],
+        why: "only `wall_clock` reads the wall clock",
+    },
+    Ban {
         names: &["openraft"],
         within: EVERYWHERE,
         except: &[("src/cluster/", "it is the house of Raft")],
         why: "only `cluster` names openraft",
     },
     Ban {
-        names: &["tokio", "async", "await"],
+        names: &["tokio", "async", "await", "crate::wall_clock"],
         within: &["src/records/"],
         except: &[
-            ("src/records/handle.rs", "the handle by which others wait for the log"),
+            ("src/records/handle.rs", "the handle by which others wait for the log; stamps what is proposed"),
             ("src/records/proposer.rs", "the channel to the log"),
             ("src/records/retention.rs", "a clockwork that proposes; it decides nothing"),
         ],

@@ -20,6 +20,8 @@ fn what_must_not_be_named_is_found_however_it_is_imported() {
         ("src/session/state.rs", "use tokio::time as clock;"),
         ("src/auth/x.rs", "use std::fs;"),
         ("src/records/apply.rs", "use tokio::sync::mpsc;"),
+        ("src/records/inbox.rs", "use crate::wall_clock::now;"),
+        ("src/session/task.rs", "use std::time::{Duration, SystemTime};"),
         ("src/records/handle.rs", "use openraft::LogId;"),
         ("src/broker/x.rs", "fn f(db: &::sled::Db) {}"),
         ("src/http/x.rs", "use std::fs; fn f() { fs::write(a, b); }"),

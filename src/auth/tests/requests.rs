@@ -61,7 +61,6 @@ fn no_hostile_request_is_let_in() {
         ("the cookie in two headers", from().header("cookie", &cookie).header("cookie", &cookie), repeated("cookies")),
         ("another cookie", from().header("cookie", format!("xcarillon_token={good}")), Refusal::CredentialMissing),
         ("a query token that is off", from().uri(&query), Refusal::QueryTokenOff),
-        ("only v1", from().header("sec-websocket-protocol", "carillon.v1"), Refusal::ProtocolUnsupported),
         (
             "a token alone among the subprotocols",
             from().header("sec-websocket-protocol", format!("carillon.token.{good}")),

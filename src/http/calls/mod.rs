@@ -34,10 +34,10 @@ use super::{
     object::{check_text, is_object, shown},
 };
 use crate::{
-    broker::Recipients,
     config::limits::EVENT_BYTES_MAX,
     protocol::{GroupName, UserId, event::EventFrames},
     records::{Op, Reply},
+    tally::Recipients,
 };
 use serde_json::{json, value::RawValue};
 

@@ -3,11 +3,12 @@
 
 use super::{Done, Shape, Task};
 use crate::{
-    broker::{Publication, Recipients, Tally},
+    broker::Publication,
     config::limits::RECIPIENTS_WAIT,
     http::{Api, ApiError, answer::Answer},
-    protocol::{Group, GroupName, Tenant, event::EventFrames, frames},
+    protocol::{Group, GroupName, InV1, Tenant, event::EventFrames, frames},
     records::{Idempotency, Pending, ProposeError, Reply, inbox},
+    tally::{Recipients, Tally},
 };
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -85,7 +86,7 @@ impl Api {
                 frames.push(frames::unread_count(unread).into());
             }
             let group = Group { tenant: tenant.clone(), name: group };
-            match self.inner.broker.publish(Publication { group, frames, pos: None, except: None }) {
+            match self.inner.broker.publish(Publication { group, frames, v1: InV1::Same, pos: None, except: None }) {
                 Ok(tally) => told.tallies.push(tally),
                 Err(overloaded) if told.tallies.is_empty() => return Err(overloaded.into()),
                 Err(_) => {

@@ -2,11 +2,12 @@
 
 use super::{Shape, Task};
 use crate::{
-    broker::{CloseTarget, Recipients},
+    broker::CloseTarget,
     config::limits::{NAME_CHARS_MAX, RECIPIENTS_WAIT},
     http::{Api, ApiError, Object, answer::Answer, request::Request},
     protocol::{Close, Tenant, UserId},
     records::{Op, Reply, directory, retention},
+    tally::Recipients,
 };
 use serde_json::json;
 

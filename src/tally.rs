@@ -11,20 +11,20 @@ use tokio::sync::Notify;
 
 /// The shards' side.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(crate) struct Count {
     reached: AtomicU64,
     shards_left: AtomicU32,
     done: Notify,
 }
 
 impl Count {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(crate) fn new(shards: usize) -> Self {
         let shards_left = AtomicU32::new(u32::try_from(shards).unwrap_or(u32::MAX));
         Self { reached: AtomicU64::new(0), shards_left, done: Notify::new() }
     }
 
     /// One shard has done its part.
-    pub(super) fn add(&self, reached: u64) {
+    pub(crate) fn add(&self, reached: u64) {
         self.reached.fetch_add(reached, Relaxed);
         if self.shards_left.fetch_sub(1, AcqRel) == 1 {
             self.done.notify_one();
@@ -35,7 +35,7 @@ impl Count {
 /// A count under way. Dropping it costs nothing: what was published is delivered all the same.
 #[derive(Debug)]
 #[must_use = "wait for it, or drop it where nobody asks how many were reached"]
-pub struct Tally(pub(super) Arc<Count>);
+pub struct Tally(pub(crate) Arc<Count>);
 
 /// How many outboxes were reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

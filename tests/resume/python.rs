@@ -1,0 +1,191 @@
+//! The second reading of PROTOCOL.md: the client in Python, which shares nothing with the server, on a line that is cut
+//! at random bytes while the server is killed and drained. What it was shown is held against the same truth.
+
+use crate::{
+    board::{Board, Place},
+    client::FOR_A_TAB,
+    events::{self, Event, Message, Own, Stream},
+    load::{Answered, Writer},
+    oracle,
+    support::{Forwarder, Options, PATIENCE, Random, Server},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+const USERS: [&str; 3] = ["1", "2", "u-3"];
+const WRITERS: u64 = 4;
+/// Answered calls between two disturbances.
+const ANSWERS: u64 = 250;
+
+/// Every stream, and whether the client marks what it is shown.
+fn clients() -> Vec<(Stream, bool)> {
+    let personal = USERS.iter().flat_map(|user| {
+        let user = (*user).to_owned();
+        let notifications = Stream::Notifications(user.clone());
+        [
+            (notifications.clone(), false),
+            (notifications, true),
+            (Stream::Dashboard(user.clone()), false),
+            (Stream::Subscriptions(user), false),
+        ]
+    });
+    personal.chain([(Stream::AdminDashboard, false), (Stream::Alerts, false)]).collect()
+}
+
+/// The program in `tests/v1_client`, and the lines that it prints.
+struct Python {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Python {
+    fn start(task: &Value) -> Self {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1_client/follow.py");
+        let mut child = Command::new("python3")
+            .arg(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(task.to_string().as_bytes()).expect("it reads its task");
+        drop(stdin);
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (line, lines) = mpsc::channel(64);
+        std::thread::spawn(move || {
+            for text in stdout.lines().map_while(Result::ok) {
+                let _ = line.blocking_send(text);
+            }
+        });
+        Self { child, lines }
+    }
+
+    async fn line(&mut self, seed: u64) -> Value {
+        let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await;
+        let line = line.unwrap_or_else(|_| panic!("CARILLON_SEED={seed}: the client in Python has come to no end"));
+        let line = line.unwrap_or_else(|| panic!("CARILLON_SEED={seed}: the client in Python has failed"));
+        serde_json::from_str(&line).expect("JSON")
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_written_from_the_protocol_alone_misses_nothing() {
+    let seed = crate::seed();
+    let mut random = Random::new(seed);
+    let mut server = Options::default().set("DRAIN__SECONDS", 1).start();
+    let line = Forwarder::start(server.address(), Random::new(random.next())).await;
+    let nobody = nobody_listens();
+    let streams = clients();
+    let mut task = json!({"addresses": [format!("ws://{nobody}"), format!("ws://{}", line.address)],
+                          "seed": seed, "until": oracle::end_marker(0)});
+    task["clients"] = streams
+        .iter()
+        .map(|(stream, marks)| json!({"path": stream.path(), "token": stream.token(), "marks": marks.then_some(FOR_A_TAB)}))
+        .collect();
+    let mut python = Python::start(&task);
+    assert_eq!(python.line(seed).await, json!({"ready": true}));
+    let answered = load(&mut server, &line, (seed, &mut random)).await;
+    oracle::mark_end(&server.api(), &USERS, 0).await;
+    let mut shown: BTreeMap<Stream, Vec<(Vec<Event>, Own)>> = BTreeMap::new();
+    let mut resumes = 0;
+    for (stream, _) in streams {
+        let told = python.line(seed).await;
+        assert_eq!(told["lost"], 0, "CARILLON_SEED={seed}: {stream} was told that it is too late");
+        resumes += told["resumes"].as_u64().expect("a count");
+        let view = view(&told).unwrap_or_else(|what| panic!("CARILLON_SEED={seed}: {stream}: {what}"));
+        shown.entry(stream).or_default().push(view);
+    }
+    for (stream, views) in &shown {
+        let compared = compare(&server, stream, views, &answered).await;
+        compared.unwrap_or_else(|what| panic!("CARILLON_SEED={seed}: {stream}: {what}"));
+    }
+    println!("{resumes} resumes in Python, {} cuts", line.cuts());
+    assert!(resumes > 100, "hardly anything was resumed");
+}
+
+/// An address at which connections are refused: a client goes on to the next.
+fn nobody_listens() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+/// Writers at work while the server is killed, drained and killed again; what they were answered.
+async fn load(server: &mut Server, line: &Forwarder, (seed, random): (u64, &mut Random)) -> Vec<Answered> {
+    let board = Arc::new(Board::new(server.address()));
+    let users: Arc<[String]> = Arc::from(USERS.map(String::from));
+    let mut writers = JoinSet::new();
+    for number in 0..WRITERS {
+        writers.spawn(Writer::new(number, random.next(), users.clone(), board.clone()).run());
+    }
+    for boot in 1..=4 {
+        let before = board.answers();
+        board.wait(seed, "calls are answered", |board| board.answers() >= before + ANSWERS).await;
+        if boot == 4 {
+            break;
+        }
+        tokio::task::block_in_place(|| {
+            if boot == 2 {
+                server.stop();
+            } else {
+                server.kill();
+            }
+            server.start();
+        });
+        line.set_target(server.address());
+        board.place.send_replace(Place { boot, address: server.address() });
+    }
+    board.stop();
+    let mut ended = Vec::new();
+    while let Some(writer) = writers.join_next().await {
+        ended.push(writer.expect("a writer's task"));
+    }
+    board.check(seed);
+    ended.sort_by_key(|writer| writer.number);
+    ended.into_iter().map(|writer| writer.answered).collect()
+}
+
+/// What a client printed, as events.
+fn view(told: &Value) -> Result<(Vec<Event>, Own), String> {
+    let mut events = Vec::new();
+    for frames in told["events"].as_array().into_iter().flatten() {
+        match events::events(frames.as_array().cloned().unwrap_or_default())? {
+            Message::Events(more, _) => events.extend(more),
+            _ => return Err(format!("no events: {frames}")),
+        }
+    }
+    let confirmed = told["confirmed"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    Ok((events, Own { confirmed, ..Own::default() }))
+}
+
+async fn compare(
+    server: &Server,
+    stream: &Stream,
+    views: &[(Vec<Event>, Own)],
+    answered: &[Answered],
+) -> Result<(), String> {
+    let (truth, _) = &views[0];
+    for (events, own) in views {
+        events::same(truth, events, own)?;
+    }
+    let api = server.api();
+    if let Stream::Notifications(user) = stream {
+        let tabs: Vec<&Own> = views.iter().map(|(_, own)| own).collect();
+        return oracle::notifications(&api, user, truth, (answered, &tabs)).await;
+    }
+    oracle::sent(stream, truth, answered)?;
+    oracle::read_back(&api, stream, truth).await
+}
