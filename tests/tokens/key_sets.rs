@@ -6,7 +6,7 @@ use crate::{
     forge::{Key, claims},
     hostile::{head, knock},
     issuer::Issuer,
-    support::{Options, Server, socket::request, until},
+    support::{Options, Server, socket::request, until, v1::V1Socket},
 };
 use serde_json::{Value, json};
 use tokio_tungstenite::{connect_async, tungstenite::Error};
@@ -91,6 +91,23 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_a_thousand_wrong_names_f
         assert_eq!(status(&server, &new, "ES256", &format!("guess {nth}")).await, 403);
     }
     assert_eq!(issuer.asked(), 2, "unknown keys made the server ask again and again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_session_renews_itself_with_a_key_that_nobody_knew_yet() {
+    let (old, new) = (Key::new_p256(), Key::new_p256());
+    let issuer = Issuer::start(json!({"keys": [old.jwk("old")]})).await;
+    let server = options(&issuer.url()).start();
+    let token = old.token(&head("ES256", "old"), &claims());
+    let mut session = V1Socket::connect_with(&server, "/ws/dashboard/", &token).await;
+    session.skip_greeting().await;
+    issuer.publish(&json!({"keys": [old.jwk("old"), new.jwk("new")]}));
+    let renewed = new.token(&head("ES256", "new"), &claims());
+    session.send(&json!({"type": "refresh", "token": renewed, "id": 1})).await;
+    assert_eq!(session.next().await["type"], "refreshed");
+    let forged = old.token(&head("ES256", "new"), &claims());
+    session.send(&json!({"type": "refresh", "token": forged, "id": 2})).await;
+    assert_eq!(session.next().await["code"], "bad_token");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
