@@ -8,18 +8,23 @@ use crate::{
     auth::{ApiKeys, Door},
     broker::Broker,
     cluster::{Node, StartError, Surroundings},
-    config::{Config, Limits, limits::CLOSE_TIMEOUT},
+    config::{Config, Live, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
+    jwks::{Entrance, Jwks},
+    outbound::TrustError,
     records::retention,
     session::House,
     telemetry,
-    transport::{self, Caps, Gate, Serving, TlsError},
+    transport::{self, Caps, Serving, TlsError},
 };
 mod demo;
+mod reload;
+
+pub use reload::{ReloadError, Reloader};
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long tasks may take to end once everything is closed.
@@ -41,6 +46,9 @@ pub enum ServerError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Certificate authorities for fetching key sets.
+    #[error("jwks_ca_file in auth.jwt: {0}")]
+    Jwks(TrustError),
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -59,6 +67,7 @@ pub struct Server {
     desk: PresenceDesk,
     api: Api,
     readiness: Readiness,
+    reloader: Reloader,
     tracker: TaskTracker,
     /// Ends the listeners.
     closing: CancellationToken,
@@ -80,9 +89,11 @@ impl Server {
     /// See [`ServerError`]; nothing is left running.
     pub async fn start(config: Config, extra: axum::Router) -> Result<Self, ServerError> {
         telemetry::metrics::install();
-        let listeners = 1 + usize::from(config.server.admin_listen.is_some());
+        let listeners = transport::listeners(&config.server);
         let room = transport::raise_open_files(config.limits.connections_total, listeners);
-        let tls = config.server.tls.as_ref().map(transport::acceptor).transpose()?;
+        let tls = Live::new(config.server.tls.as_ref().map(transport::acceptor).transpose()?);
+        let jwks = Jwks::default();
+        let key_sets = jwks.prepare(&config.auth).map_err(ServerError::Jwks)?;
         // Bound first: a second server on the same port ends here, before it touches anything.
         let listener = bind(config.server.listen, "server.listen").await?;
         let admin = match config.server.admin_listen {
@@ -101,13 +112,12 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
-        tracker.spawn(retention::keep_journal(records.clone(), config.retention.clone(), shutdown.clone()));
+        let (retention, to_keep) = watch::channel(config.retention.clone());
+        tracker.spawn(retention::keep(records.clone(), to_keep.clone(), shutdown.clone()));
+        tracker.spawn(retention::keep_journal(records.clone(), to_keep, shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
-        let door = Arc::new(Door::new(&config.auth, config.server.dev));
-        let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &config.limits)));
-        let caps = Caps::new(&Limits { connections_total: room.sessions, ..config.limits.clone() });
-        let gate = Arc::new(Gate::new(door, house, (caps, config.server.node_id)));
+        let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
+        let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &config.limits)));
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -119,6 +129,20 @@ impl Server {
             readiness: readiness.clone(),
             tracker: tracker.clone(),
         });
+        let live = reload::Parts {
+            entrance,
+            caps: Caps::new(&room.within(&config.limits)),
+            room,
+            house,
+            api: api.clone(),
+            tls,
+            trusted_proxies: Live::new(config.server.trusted_proxies.clone()),
+            retention,
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        };
+        live.entrance.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
+        let serving = live.serving(http::router(&api, &config, extra), &config);
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),
@@ -128,23 +152,14 @@ impl Server {
             desk,
             api: api.clone(),
             readiness,
+            reloader: Reloader::new(live, config),
             tracker,
             closing: CancellationToken::new(),
             shutdown,
         };
-        let public = http::router(&api, &config, extra);
-        let serving = Serving {
-            gate: Some(gate),
-            router: public,
-            tls,
-            trusted_proxies: config.server.trusted_proxies.clone().into(),
-            http_connections: room.http,
-            http_per_address: config.limits.http_connections_per_address,
-            tracker: server.tracker.clone(),
-        };
         server.tracker.spawn(transport::serve(listener, serving.clone(), server.closing.clone()));
         if let Some(admin) = admin {
-            let serving = Serving { gate: None, router: http::admin_router(&api), tls: None, ..serving };
+            let serving = Serving { gate: None, router: http::admin_router(&api), tls: Live::default(), ..serving };
             server.tracker.spawn(transport::serve(admin, serving, server.closing.clone()));
         }
         server.tracker.spawn(http::upkeep(api, server.shutdown.clone()));
@@ -160,6 +175,11 @@ impl Server {
     /// The address of health and metrics, if they have one of their own.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Puts other settings into force while the server runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// The server API without HTTP, for an embedding program.

@@ -16,6 +16,8 @@
 //! - [`records`]: the replicated state machine, pure over a storage trait.
 //! - [`cluster`]: the only place that names openraft.
 //! - [`http`]: the server API, health, metrics, pages.
+//! - [`jwks`]: key sets that others keep, fetched and refreshed.
+//! - [`outbound`]: calls that the server makes to others.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`tally`], [`wall_clock`]: how many were reached, what time it is; known to all who need them.
 //! - [`app`]: the only place where the parts are wired together.
@@ -58,6 +60,8 @@ pub mod cluster;
 pub mod config;
 pub mod endpoints;
 pub mod http;
+pub mod jwks;
+pub mod outbound;
 pub mod protocol;
 pub mod records;
 pub mod session;

@@ -6,10 +6,10 @@ use carillon::{
     protocol::{Endpoint, Timestamp},
 };
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -68,7 +68,7 @@ fn usage_errors_exit_with_64_and_say_what_would_be_right() {
         (&["key"], "new"),
         (&["key", "new", "--scopes", "write"], "publish, read and admin"),
         (&["config", "check"], "<FILE>"),
-        (&["ping", "--url", "https://localhost"], "http://host:port"),
+        (&["ping", "--url", "localhost:8000"], "http://host:port"),
         (&["import", "dump.json"], "unrecognized subcommand"),
         (&["cluster", "status"], "unrecognized subcommand"),
     ];
@@ -197,6 +197,29 @@ fn a_token_is_signed_with_the_key_of_the_configuration() {
 }
 
 #[test]
+fn a_public_key_signs_nothing_and_the_command_says_who_does() {
+    let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokens/fixtures/p256.pub.pem");
+    let public = format!("{{id = \"app\", algorithm = \"ES256\", public_key_file = {pem:?}}}");
+    let secret = "{id = \"hs\", algorithm = \"HS512\", token_type = \"at+jwt\", secret = \"\
+                  0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}";
+    let run = |keys: String, args: &[&str]| {
+        let args = [&["token", "--user", "1"], args].concat();
+        carillon_with(&args, &[("CARILLON_AUTH__JWT", &keys)])
+    };
+    let refused = run(format!("[{public}]"), &[]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""));
+    assert!(refused.err.contains("only public keys and key sets (app)") && refused.err.contains("private key is with"));
+    let both = format!("[{public}, {secret}]");
+    let refused = run(both.clone(), &["--key", "app"]);
+    assert!(refused.err.contains("\"app\" is a public key or a key set"), "{}", refused.err);
+    let signed = run(both.clone(), &[]);
+    let vars = [("CARILLON_AUTH__JWT".to_owned(), both)];
+    let auth = config::load(None, vars.into_iter(), &[]).expect("settings").auth;
+    let identity = admit(&auth, false, signed.out.trim(), Endpoint::Dashboard).expect("the first key with a secret");
+    assert_eq!(identity.user.as_str(), "1");
+}
+
+#[test]
 fn a_new_key_is_another_every_time_and_its_lines_are_a_configuration() {
     let one = carillon(&["key", "new"]);
     let two = carillon(&["key", "new", "--scopes", "admin,read,read", "--tenant", "acme", "--id", "ops"]);
@@ -251,4 +274,46 @@ fn ping_tells_ready_from_not_ready_from_not_there() {
     let gone = carillon(&["ping", "--url", &url]);
     assert_eq!(gone.code, Some(69));
     assert!(gone.err.contains("no connection"), "{}", gone.err);
+}
+
+/// A server with TLS, killed when dropped.
+struct Secure(Child);
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn ping_asks_over_tls_whom_it_is_told_to_trust() {
+    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/session/fixtures").join(name);
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_carillon"))
+        .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .env("CARILLON_SERVER__TLS_CERT", fixture("cert.pem"))
+        .env("CARILLON_SERVER__TLS_KEY", fixture("key.pem"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Secure)
+        .expect("the program starts");
+    let lines = BufReader::new(server.0.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let port = lines
+        .filter_map(|line| line.split_once("https://127.0.0.1:").map(|(_, rest)| rest.to_owned()))
+        .find_map(|rest| rest.split('/').next().and_then(|port| port.parse::<u16>().ok()))
+        .expect("it says where it listens");
+    let (url, ca) = (format!("https://localhost:{port}"), fixture("cert.pem"));
+    let trusting = carillon(&["ping", "--url", &url, "--ca", ca.to_str().expect("UTF-8")]);
+    assert_eq!((trusting.code, trusting.out), (Some(0), format!("{url}/readyz is ready\n")), "{}", trusting.err);
+    for (args, code, hint) in [
+        (vec!["ping", "--url", &url], 69, "no TLS"),
+        (vec!["ping", "--url", &format!("http://localhost:{port}")], 69, "if it speaks TLS, write https://"),
+        (vec!["ping", "--url", &url, "--ca", "/nowhere.pem"], 64, "--ca: /nowhere.pem"),
+    ] {
+        let run = carillon(&args);
+        assert!(run.code == Some(code) && run.err.contains(hint), "{args:?}: {:?} {}", run.code, run.err);
+    }
 }

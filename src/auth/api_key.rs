@@ -8,13 +8,14 @@ use crate::{
 };
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::sync::Arc;
 
 /// The key that works in development mode, and only there.
 pub const DEV_API_KEY: &str = "dev";
 
 /// All keys of a server.
 #[derive(Debug)]
-pub struct ApiKeys(Vec<ApiKey>);
+pub struct ApiKeys(Vec<Arc<ApiKey>>);
 
 impl ApiKeys {
     /// The configured keys; `dev` adds the key [`DEV_API_KEY`] with every scope.
@@ -28,22 +29,22 @@ impl ApiKeys {
                 tenant: Tenant::default(),
             });
         }
-        Self(keys)
+        Self(keys.into_iter().map(Arc::new).collect())
     }
 
     /// The key of this hash, if it is still one: whoever has shown a key before is asked again by it.
-    pub fn by_hash(&self, hash: &[u8; 32]) -> Option<&ApiKey> {
-        self.0.iter().find(|key| constant_time::verify_slices_are_equal(&key.hash, hash).is_ok())
+    pub fn by_hash(&self, hash: &[u8; 32]) -> Option<Arc<ApiKey>> {
+        self.0.iter().find(|key| constant_time::verify_slices_are_equal(&key.hash, hash).is_ok()).cloned()
     }
 
     /// The key that `bearer` is, if it is one. Takes as long for a near miss as for a hit: every hash is compared
     /// to its end, and nothing stops at the first that fits.
-    pub fn verify(&self, bearer: &str) -> Option<&ApiKey> {
+    pub fn verify(&self, bearer: &str) -> Option<Arc<ApiKey>> {
         let presented = hash_api_key(bearer);
         let mut found = None;
         for key in &self.0 {
             if constant_time::verify_slices_are_equal(&key.hash, &presented).is_ok() {
-                found = Some(key);
+                found = Some(key.clone());
             }
         }
         found
@@ -90,8 +91,8 @@ mod tests {
     #[test]
     fn a_key_is_recognised_by_its_whole_text_only() {
         let keys = ApiKeys::new(&[key("a", "ck_one"), key("b", "ck_two")], false);
-        assert_eq!(keys.verify("ck_one").map(|k| k.id.as_str()), Some("a"));
-        assert_eq!(keys.verify("ck_two").map(|k| k.id.as_str()), Some("b"));
+        assert_eq!(keys.verify("ck_one").map(|k| k.id.clone()), Some("a".into()));
+        assert_eq!(keys.verify("ck_two").map(|k| k.id.clone()), Some("b".into()));
         for wrong in ["", "ck_on", "ck_one ", "CK_ONE", "dev", "a"] {
             assert_eq!(keys.verify(wrong), None, "{wrong:?}");
         }

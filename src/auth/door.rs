@@ -1,7 +1,7 @@
 //! The door: everything that is decided about a handshake before it is answered with 101 or 403.
 
 use super::{
-    Identity, Refusal,
+    FetchedKeys, Identity, Refusal,
     credential::{Credential, Places},
     origin::{Origins, is_loopback_host},
     subprotocol::Offer,
@@ -42,9 +42,14 @@ impl Door {
     /// Prepares keys and origins. `dev` adds the fixed development key if none is configured, pages of this
     /// machine, and tokens in the query.
     pub fn new(auth: &config::Auth, dev: bool) -> Self {
+        Self::with_keys(auth, dev, FetchedKeys::default())
+    }
+
+    /// As [`Self::new`]; the keys of key sets are found in `fetched`, now and later.
+    pub fn with_keys(auth: &config::Auth, dev: bool, fetched: FetchedKeys) -> Self {
         Self {
             origins: Origins::new(&auth.allowed_origins, dev),
-            tokens: Tokens::new(auth, dev),
+            tokens: Tokens::new(auth, dev, fetched),
             cookie: auth.cookie.clone(),
             query_token: auth.query_token || dev,
             loopback_only: dev,
@@ -70,7 +75,7 @@ impl Door {
         if !has_origin && !bearer {
             return Err(Refusal::OriginMissing);
         }
-        let identity = self.tokens.verify(token, now)?;
+        let identity = self.verify_token(token, now)?;
         if endpoint.staff_only() && !identity.is_staff {
             return Err(Refusal::NotStaff);
         }
@@ -78,10 +83,11 @@ impl Door {
         Ok(Admission { identity, subprotocol, edition: offer.selected.unwrap_or_default() })
     }
 
-    /// Verifies a token that a session brings to stay longer.
+    /// Who a token is for, whatever it came with: a handshake, or a session that renews its credential. Whether it is
+    /// the session's own user is for the caller to compare.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first thing that is wrong. [`Refusal::KeyUnknown`] may be cured by fetching key sets.
     pub fn verify_token(&self, token: &str, now: Timestamp) -> Result<Identity, Refusal> {
         self.tokens.verify(token, now)
     }

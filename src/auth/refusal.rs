@@ -1,6 +1,6 @@
 //! Why somebody was not let in: one variant for each reason, none of which holds the credential.
 
-/// Why a handshake was refused. Every one of them is answered with HTTP 403.
+/// Why a handshake was refused. All but [`Refusal::KeysMissing`] are answered with HTTP 403.
 ///
 /// `Display` is the sentence for the client: it never says anything about keys or configuration.
 /// [`Refusal::reason`] is for the debug log of whoever runs the server. Neither contains the token.
@@ -53,12 +53,15 @@ pub enum Refusal {
         /// What of it.
         part: &'static str,
     },
-    /// The header has a `crit` list: something in it must be understood, and nothing is.
+    /// The header has `crit`, `b64`, `zip` or `enc`: something in it must be understood, and nothing is.
     #[error("the token is not valid")]
     CriticalHeader,
     /// A `kid` that no key has.
     #[error("the token is not valid")]
     KeyUnknown,
+    /// As [`Self::KeyUnknown`], while a key set that might have it could never be fetched: not the client's fault.
+    #[error("the keys that verify tokens are not available; come back later")]
+    KeysMissing,
     /// No `kid`, and not exactly one key.
     #[error("the token is not valid")]
     KeyAmbiguous,
@@ -68,6 +71,9 @@ pub enum Refusal {
     /// The signature is not this key's.
     #[error("the token is not valid")]
     Signature,
+    /// `typ` is not what is wanted, or the token holds something else than claims (`cty`).
+    #[error("the token is not valid")]
+    Type,
     /// A claim that must be there is not.
     #[error("the token lacks the claim `{claim}`")]
     ClaimMissing {
@@ -107,9 +113,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status of every refusal.
-    pub const STATUS: u16 = 403;
-
     /// The reason for whoever runs the server: what was found and what would be right, without the token.
     pub fn reason(&self) -> String {
         match self {
@@ -119,9 +122,15 @@ impl Refusal {
             Self::QueryTokenOff => "the token is in the query, and auth.query_token is off".into(),
             Self::CredentialRepeated { place } => format!("more than one token in the {place}"),
             Self::TokenMalformed { part } => format!("the token's {part} cannot be read"),
-            Self::CriticalHeader => "the token's header has `crit`, of which nothing is understood".into(),
-            Self::KeyUnknown => "the token's `kid` is the id of no key in auth.jwt".into(),
+            Self::CriticalHeader => {
+                "the token's header has `crit`, `b64`, `zip` or `enc`, none of which is understood".into()
+            }
+            Self::KeyUnknown => "the token's `kid` is the id of no key in auth.jwt or its key sets".into(),
+            Self::KeysMissing => "the token's `kid` is unknown, and a key set has not been fetched yet".into(),
             Self::KeyAmbiguous => "the token has no `kid`, and auth.jwt does not have exactly one key".into(),
+            Self::Type => {
+                "the token's `typ` is not auth.token_type (unset: none, JWT or at+jwt), or it has `cty`".into()
+            }
             Self::Algorithm => "the token's `alg` is not the one its key is for".into(),
             Self::Signature => "the token's signature was not made with its key".into(),
             Self::TooEarly { claim } => format!("the token's `{claim}` lies in the future"),
@@ -143,6 +152,7 @@ impl Refusal {
             | Self::CredentialRepeated { .. } => "credential",
             Self::ProtocolMissing => "subprotocol",
             Self::Expired => "expired",
+            Self::KeysMissing => "keys_missing",
             Self::NotStaff => "staff",
             _ => "token",
         }

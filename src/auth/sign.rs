@@ -1,10 +1,11 @@
 //! Makes tokens: for `carillon token`, the development pages and tests. An app signs its own.
 
+use super::keyring::library;
 use crate::{
-    config::JwtKey,
+    config::{JwtKey, KeyMaterial, KeySource},
     protocol::{Tenant, Timestamp, UserId},
 };
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde::Serialize;
 
 /// What a token is to say.
@@ -45,6 +46,15 @@ pub enum SignError {
         /// Those it may sign for, for people.
         allowed: String,
     },
+    /// Only whoever has the private key can sign.
+    #[error(
+        "{key:?} is a public key or a key set: it verifies and cannot sign. The private key is with the app or identity \
+         provider that signs: have the token made there, or configure a key with a secret beside it"
+    )]
+    Public {
+        /// The entry's id.
+        key: String,
+    },
     /// The library failed; its message never has the key in it.
     #[error("the token could not be signed: {0}")]
     Library(#[from] jsonwebtoken::errors::Error),
@@ -67,11 +77,19 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Signs `grant` with `key` (HS256), naming the key in `kid`.
+/// Whether an entry can sign, which takes a shared secret.
+pub fn can_sign(key: &JwtKey) -> bool {
+    matches!(&key.source, KeySource::Key(own) if own.algorithm().is_symmetric())
+}
+
+/// Signs `grant` with `key`, naming the key in `kid` and the type that the key's tokens must have in `typ`.
 ///
 /// # Errors
-/// When the key may not sign for the tenant.
+/// When the key has no secret, or may not sign for the tenant.
 pub fn sign(key: &JwtKey, grant: &Grant) -> Result<String, SignError> {
+    let public = || SignError::Public { key: key.id.clone() };
+    let KeySource::Key(own) = &key.source else { return Err(public()) };
+    let KeyMaterial::Secret(secret) = own.material() else { return Err(public()) };
     if !key.tenants.contains(&grant.tenant) {
         let allowed = key.tenants.iter().map(Tenant::as_str).collect::<Vec<_>>().join(", ");
         return Err(SignError::Tenant { key: key.id.clone(), tenant: grant.tenant.clone(), allowed });
@@ -89,7 +107,10 @@ pub fn sign(key: &JwtKey, grant: &Grant) -> Result<String, SignError> {
         iss: grant.issuer.as_deref(),
         aud: grant.audience.as_deref(),
     };
-    let mut header = Header::new(Algorithm::HS256);
+    let mut header = Header::new(library(own.algorithm()));
     header.kid = Some(key.id.clone());
-    Ok(encode(&header, &claims, &EncodingKey::from_secret(&key.secret))?)
+    if let Some(name) = &key.token_type {
+        header.typ = Some(name.clone());
+    }
+    Ok(encode(&header, &claims, &EncodingKey::from_secret(secret))?)
 }

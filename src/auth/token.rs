@@ -1,48 +1,31 @@
 //! JSON Web Tokens: which key, is the signature that key's, and then what the claims say.
 //!
-//! The signature is `jsonwebtoken`'s business, with one algorithm pinned per key. The claims are judged by
-//! [`super::claims`], because the crate reads the clock itself and passes over claims of a wrong type.
+//! The signature is `jsonwebtoken`'s business, with the one algorithm of the key, whatever the token says. The header
+//! is read by [`super::header`] and the claims are judged by [`super::claims`], because the crate reads the clock
+//! itself and passes over what is of a wrong type.
 
 use super::{
-    Identity, Refusal,
-    claims::{Claims, Rules},
+    FetchedKeys, Identity, Refusal,
+    claims::Claims,
+    header::Header,
+    keyring::{Entry, Key, Keyring, library},
 };
 use crate::{
-    config::{self, JwtAlgorithm, JwtKey, limits::TOKEN_BYTES_MAX},
-    protocol::{Tenant, Timestamp},
+    config::{self, JwtAlgorithm, limits::TOKEN_BYTES_MAX},
+    protocol::Timestamp,
 };
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::sync::Arc;
 
-/// Keys ready for use, and the rules for the claims they sign.
+/// Verifies tokens with the keys of now.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    keys: Vec<Key>,
-    rules: Rules,
-}
-
-#[derive(Debug)]
-struct Key {
-    id: String,
-    decoding: DecodingKey,
-    validation: Validation,
-    tenants: Vec<Tenant>,
-}
-
-/// The keys that count: the configured ones, and in development mode without any the fixed one.
-pub fn keys_in_force(auth: &config::Auth, dev: bool) -> Vec<JwtKey> {
-    if auth.jwt.is_empty() && dev { vec![JwtKey::development()] } else { auth.jwt.clone() }
+    keyring: Keyring,
 }
 
 impl Tokens {
-    pub(super) fn new(auth: &config::Auth, dev: bool) -> Self {
-        Self {
-            keys: keys_in_force(auth, dev).iter().map(Key::new).collect(),
-            rules: Rules {
-                issuer: auth.issuer.clone(),
-                audience: auth.audience.clone(),
-                leeway_seconds: auth.leeway_seconds,
-            },
-        }
+    pub(super) fn new(auth: &config::Auth, dev: bool, fetched: FetchedKeys) -> Self {
+        Self { keyring: Keyring::new(auth, dev, fetched) }
     }
 
     /// Verifies one token at the time `now`.
@@ -50,45 +33,64 @@ impl Tokens {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Refusal::TokenTooLong);
         }
-        let header = decode_header(token).map_err(|_| Refusal::TokenMalformed { part: "header" })?;
-        if header.crit.is_some() {
-            return Err(Refusal::CriticalHeader);
-        }
-        let key = self.key(header.kid.as_deref())?;
-        let claims = decode::<Claims>(token, &key.decoding, &key.validation).map_err(|e| refusal(e.kind()))?.claims;
-        self.rules.judge(claims, &key.tenants, now)
+        let parts = Parts::of(token)?;
+        let header = Header::read(parts.header)?;
+        let keys = self.keyring.snapshot();
+        let entry = signer(&keys, &header, &parts)?;
+        header.check_type(entry.token_type.as_deref())?;
+        let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| BODY_MALFORMED)?;
+        let claims: Claims = serde_json::from_slice(&payload).map_err(|_| BODY_MALFORMED)?;
+        entry.rules.judge(claims, &entry.tenants, now)
     }
+}
 
-    fn key(&self, kid: Option<&str>) -> Result<&Key, Refusal> {
-        match (kid, self.keys.as_slice()) {
-            (Some(kid), keys) => keys.iter().find(|key| key.id == kid).ok_or(Refusal::KeyUnknown),
-            (None, [only]) => Ok(only),
-            (None, _) => Err(Refusal::KeyAmbiguous),
+const BODY_MALFORMED: Refusal = Refusal::TokenMalformed { part: "payload or signature" };
+
+/// The three parts of a token, and what is signed of it.
+struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    message: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Result<Self, Refusal> {
+        let malformed = Refusal::TokenMalformed { part: "header" };
+        let (message, signature) = token.rsplit_once('.').ok_or(malformed.clone())?;
+        match message.split_once('.') {
+            Some((header, payload)) if !payload.contains('.') => {
+                Ok(Self { header, payload, signature, message: message.as_bytes() })
+            }
+            _ => Err(malformed),
         }
     }
 }
 
-impl Key {
-    fn new(key: &JwtKey) -> Self {
-        let JwtAlgorithm::Hs256 = key.algorithm;
-        let mut validation = Validation::new(Algorithm::HS256);
-        // Only the signature: `Rules` judges every claim, at a time that comes in as a value.
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        Self {
-            id: key.id.clone(),
-            decoding: DecodingKey::from_secret(&key.secret),
-            validation,
-            tenants: key.tenants.clone(),
+/// The entry whose key made the signature. Two issuers may have the same `kid`, so more than one key can be meant; each
+/// is tried with its own algorithm, and the one that made the signature says which rules are for the token.
+fn signer<'a>(keys: &[(&'a Entry, Arc<[Key]>)], header: &Header, parts: &Parts<'_>) -> Result<&'a Entry, Refusal> {
+    let all = || keys.iter().flat_map(|(entry, keys)| keys.iter().map(move |key| (*entry, key)));
+    let meant: Vec<_> = match &header.kid {
+        Some(kid) => all().filter(|(_, key)| key.id.as_deref() == Some(kid)).collect(),
+        None => all().collect(),
+    };
+    match (&header.kid, meant.len()) {
+        (Some(_), 0) => return Err(Refusal::KeyUnknown),
+        (None, 1) | (Some(_), _) => {}
+        (None, _) => return Err(Refusal::KeyAmbiguous),
+    }
+    let algorithm = JwtAlgorithm::parse(&header.alg);
+    let mut why = Refusal::Algorithm;
+    for (entry, key) in meant {
+        if algorithm != Some(key.algorithm) {
+            continue;
+        }
+        match jsonwebtoken::crypto::verify(parts.signature, parts.message, &key.decoding, library(key.algorithm)) {
+            Ok(true) => return Ok(entry),
+            Ok(false) => why = Refusal::Signature,
+            Err(_) => why = BODY_MALFORMED,
         }
     }
-}
-
-fn refusal(kind: &ErrorKind) -> Refusal {
-    match kind {
-        ErrorKind::InvalidSignature => Refusal::Signature,
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidKeyFormat => Refusal::Algorithm,
-        _ => Refusal::TokenMalformed { part: "payload or signature" },
-    }
+    Err(why)
 }

@@ -7,6 +7,7 @@ mod duration;
 mod exit;
 mod key;
 mod ping;
+mod reload;
 pub mod serve;
 mod token;
 

@@ -1,6 +1,9 @@
 //! `carillon serve`: arguments become settings; `crate::app` does the rest.
 
-use super::{Exit, Failure, environment};
+use super::{
+    Exit, Failure, environment,
+    reload::{Hangups, warn_of_skipped_keys},
+};
 use crate::{
     app::{Server, ServerError},
     cluster::{RecoverError, StartError},
@@ -80,13 +83,23 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.load()?;
     crate::telemetry::logs::init(&config.log);
+    warn_of_skipped_keys(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(Exit::Internal, format!("threads cannot be started: {e}")))?;
     runtime.block_on(async {
         let stop = stop_signal().map_err(|e| Failure::new(Exit::Internal, format!("signals cannot be heard: {e}")))?;
+        let hangups =
+            Hangups::listen().map_err(|e| Failure::new(Exit::Internal, format!("signals cannot be heard: {e}")))?;
         let banner = Banner::of(&config);
         let server = Server::start(config, axum::Router::new()).await.map_err(|error| failure(&error))?;
         banner.print(server.address());
+        let reloader = server.reloader();
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = hangups.reload(arguments, reloader) => {}
+            }
+        };
         server.run_until(stop).await.map_err(|error| failure(&error))
     })
 }
@@ -118,7 +131,7 @@ fn failure(error: &ServerError) -> Failure {
         | ServerError::Start(StartError::Directory { .. } | StartError::Recover(RecoverError::InUse { .. })) => {
             Exit::Unavailable
         }
-        ServerError::Tls(_) => Exit::Config,
+        ServerError::Tls(_) | ServerError::Jwks(_) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
         ServerError::Start(_) | ServerError::Failed => Exit::Internal,
     };

@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, duration::parse_seconds, print, serve};
 use crate::{
-    auth::{Grant, keys_in_force, sign},
+    auth::{Grant, can_sign, keys_in_force, sign},
     config::{Config, JwtKey, limits::NAME_CHARS_MAX},
     protocol::{Tenant, UserId},
     wall_clock::now,
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// How long it is good for: 90s, 15m, 1h, 7d.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_seconds)]
     ttl: u64,
-    /// The id of the key to sign with [default: the first that may sign for the tenant].
+    /// The id of the key to sign with [default: the first with a secret that may sign for the tenant].
     #[arg(long, value_name = "ID")]
     key: Option<String>,
     /// The server's settings, a TOML file; the environment counts too.
@@ -56,8 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = serve::Arguments { config: arguments.config.clone(), dev: arguments.dev, ..Default::default() };
     let config = settings.load()?;
     let key = choose_key(arguments, &config)?;
-    let token =
-        sign(&key, &grant(arguments, &key, &config)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let token = sign(&key, &grant(arguments, &key)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     print(&token);
     Ok(())
 }
@@ -67,20 +66,28 @@ fn choose_key(arguments: &Arguments, config: &Config) -> Result<JwtKey, Failure>
     let ids = keys.iter().map(|key| key.id.clone()).collect::<Vec<_>>().join(", ");
     let fits = |key: &JwtKey| match (&arguments.key, &arguments.tenant) {
         (Some(id), _) => key.id == *id,
-        (None, Some(tenant)) => key.tenants.contains(tenant),
-        (None, None) => true,
+        (None, Some(tenant)) => can_sign(key) && key.tenants.contains(tenant),
+        (None, None) => can_sign(key),
     };
+    if arguments.key.is_none() && !keys.iter().any(can_sign) {
+        let message = format!(
+            "auth.jwt has only public keys and key sets ({ids}), which verify and cannot sign: the private key is with \
+             the app or identity provider that signs. Have the token made there; or, to try things out, add an entry \
+             with a secret"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     keys.into_iter().find(fits).ok_or_else(|| {
         let wanted = match (&arguments.key, &arguments.tenant) {
             (Some(id), _) => format!("has the id {id:?}"),
             (None, Some(tenant)) => format!("may sign for tenant {tenant}"),
-            (None, None) => "is configured".into(),
+            (None, None) => "has a secret".into(),
         };
         Failure::new(Exit::Usage, format!("no key in auth.jwt {wanted}; there are: {ids}"))
     })
 }
 
-fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Grant {
+fn grant(arguments: &Arguments, key: &JwtKey) -> Grant {
     let tenant = match (&arguments.tenant, key.tenants.as_slice()) {
         (Some(tenant), _) => tenant.clone(),
         (None, [only]) => only.clone(),
@@ -93,8 +100,8 @@ fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Grant {
         first_name: arguments.first_name.clone(),
         last_name: arguments.last_name.clone(),
         is_staff: arguments.staff,
-        issuer: config.auth.issuer.clone(),
-        audience: config.auth.audience.clone(),
+        issuer: key.issuer.clone(),
+        audience: key.audience.clone(),
         issued_at: now(),
         ttl_seconds: arguments.ttl,
     }

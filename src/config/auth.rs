@@ -1,5 +1,6 @@
 //! `[auth]`: keys that may sign tokens, keys of the server API, origins.
 
+use super::JwtKey;
 use crate::protocol::Tenant;
 
 /// `[auth]`
@@ -11,6 +12,10 @@ pub struct Auth {
     pub issuer: Option<String>,
     /// `aud` that tokens must have, if set.
     pub audience: Option<String>,
+    /// `typ` that tokens must have, if set; else none, `JWT` and `at+jwt` will do.
+    pub token_type: Option<String>,
+    /// How often key sets are fetched.
+    pub jwks_refresh_seconds: u64,
     /// Clock difference that is forgiven in `exp`, `nbf` and `iat`.
     pub leeway_seconds: u64,
     /// Cookie that may carry a token; empty: none.
@@ -21,33 +26,6 @@ pub struct Auth {
     pub allowed_origins: Vec<String>,
     /// Keys for the server API.
     pub api_keys: Vec<ApiKey>,
-}
-
-/// One entry of `auth.jwt`.
-#[derive(Clone)]
-pub struct JwtKey {
-    /// The `kid` that names it; a token without `kid` is tried only when there is exactly one key.
-    pub id: String,
-    /// The one algorithm it is for.
-    pub algorithm: JwtAlgorithm,
-    /// The shared secret, at least 32 bytes.
-    pub secret: Vec<u8>,
-    /// Tenants that it may sign for.
-    pub tenants: Vec<Tenant>,
-}
-
-/// Algorithms a key can be pinned to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JwtAlgorithm {
-    /// HMAC with SHA-256.
-    Hs256,
-}
-
-// The secret stays out of debug output, and so out of every log.
-impl std::fmt::Debug for JwtKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtKey").field("id", &self.id).field("tenants", &self.tenants).finish_non_exhaustive()
-    }
 }
 
 /// One entry of `auth.api_keys`.
@@ -80,26 +58,13 @@ impl Default for Auth {
             jwt: Vec::new(),
             issuer: None,
             audience: None,
+            token_type: None,
+            jwks_refresh_seconds: 300,
             leeway_seconds: 0,
             cookie: "carillon_token".into(),
             query_token: false,
             allowed_origins: Vec::new(),
             api_keys: Vec::new(),
-        }
-    }
-}
-
-/// Signs tokens in development mode when no key is configured. Known to everybody, hence loopback only.
-const DEV_SECRET: &[u8] = b"carillon development secret: never use it in production";
-
-impl JwtKey {
-    /// The fixed key of development mode.
-    pub fn development() -> Self {
-        Self {
-            id: "dev".into(),
-            algorithm: JwtAlgorithm::Hs256,
-            secret: DEV_SECRET.to_vec(),
-            tenants: vec![Tenant::default()],
         }
     }
 }

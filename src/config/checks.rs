@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    keys::MAKE_A_SECRET,
+    jwt_entry::MAKE_A_SECRET,
     load::Places,
     mistake::{Mistake, Place},
 };

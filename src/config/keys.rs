@@ -1,29 +1,14 @@
-//! `auth.jwt` and `auth.api_keys`: arrays of tables, with secrets in them that no message may quote.
+//! Arrays of tables with secrets in them that no message may quote: how their rows are read, and `auth.api_keys`.
 
 use super::{
-    ApiKey, Config, JwtAlgorithm, JwtKey, Scope,
-    limits::{CONFIG_BYTES_MAX, JWT_SECRET_BYTES_MIN},
+    ApiKey, Config, Scope,
     mistake::{Mistake, Place, suggest},
     raw::{Entry, Node, Raw, parse_value},
-    read::{list, text},
+    read::{list, switch, text},
 };
 use crate::protocol::Tenant;
-use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-const JWT_FIELDS: [&str; 5] = ["id", "algorithm", "secret", "secret_file", "tenants"];
 const API_KEY_FIELDS: [&str; 4] = ["id", "hash", "scopes", "tenant"];
-
-/// Reads `auth.jwt`; a plain string is the secret of the key `main`.
-pub(super) fn read_jwt_keys(config: &mut Config, node: &Node, mistakes: &mut Vec<Mistake>) {
-    if let Some(secret) = text(&node.raw).filter(|text| !looks_structured(text)) {
-        let mut table = Table { setting: "auth.jwt", place: &node.place, entries: &[], mistakes };
-        config.auth.jwt = table.check_secret(secret, &node.place).map(main_key).into_iter().collect();
-        return;
-    }
-    let Some(rows) = rows("auth.jwt", node, mistakes) else { return };
-    config.auth.jwt = rows.iter().filter_map(|row| jwt_key(row, mistakes)).collect();
-}
 
 /// Reads `auth.api_keys`.
 pub(super) fn read_api_keys(config: &mut Config, node: &Node, mistakes: &mut Vec<Mistake>) {
@@ -31,12 +16,8 @@ pub(super) fn read_api_keys(config: &mut Config, node: &Node, mistakes: &mut Vec
     config.auth.api_keys = rows.iter().filter_map(|row| api_key(row, mistakes)).collect();
 }
 
-fn looks_structured(text: &str) -> bool {
-    text.trim_start().starts_with(['[', '{'])
-}
-
 /// The tables of an array; from the environment as TOML or JSON.
-fn rows(setting: &'static str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
+pub(super) fn rows(setting: &'static str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
     let parsed = match &node.raw {
         Raw::Loose(text) => parse_value(&node.place, text.trim()),
         _ => Some(node.clone()),
@@ -51,22 +32,6 @@ fn rows(setting: &'static str, node: &Node, mistakes: &mut Vec<Mistake>) -> Opti
             None
         }
     }
-}
-
-fn jwt_key(row: &Node, mistakes: &mut Vec<Mistake>) -> Option<JwtKey> {
-    let mut table = Table::of("auth.jwt", row, &JWT_FIELDS, mistakes)?;
-    let id = table.id();
-    let algorithm = table.optional("algorithm", |name| match name {
-        "HS256" => Ok(JwtAlgorithm::Hs256),
-        _ => Err("the only algorithm so far is HS256".into()),
-    });
-    let secret = table.secret();
-    let tenants = table.tenants();
-    Some(JwtKey { id: id?, algorithm: algorithm?.unwrap_or(JwtAlgorithm::Hs256), secret: secret?, tenants: tenants? })
-}
-
-fn main_key(secret: Vec<u8>) -> JwtKey {
-    JwtKey { id: "main".into(), algorithm: JwtAlgorithm::Hs256, secret, tenants: vec![Tenant::default()] }
 }
 
 fn api_key(row: &Node, mistakes: &mut Vec<Mistake>) -> Option<ApiKey> {
@@ -102,15 +67,20 @@ fn parse_hash(hex: &str) -> Option<[u8; 32]> {
 }
 
 /// One row while it is read. Values are never quoted: any of them may be a secret in the wrong field.
-struct Table<'a> {
-    setting: &'static str,
-    place: &'a Place,
-    entries: &'a [Entry],
-    mistakes: &'a mut Vec<Mistake>,
+pub(super) struct Table<'a> {
+    pub(super) setting: &'static str,
+    pub(super) place: &'a Place,
+    pub(super) entries: &'a [Entry],
+    pub(super) mistakes: &'a mut Vec<Mistake>,
 }
 
 impl<'a> Table<'a> {
-    fn of(setting: &'static str, row: &'a Node, fields: &[&str], mistakes: &'a mut Vec<Mistake>) -> Option<Self> {
+    pub(super) fn of(
+        setting: &'static str,
+        row: &'a Node,
+        fields: &[&str],
+        mistakes: &'a mut Vec<Mistake>,
+    ) -> Option<Self> {
         let Raw::Table(entries) = &row.raw else {
             let what = format!("{setting} has {} in it", row.raw.kind());
             mistakes.push(Mistake::new(&row.place, what, "every entry must be a table"));
@@ -123,17 +93,17 @@ impl<'a> Table<'a> {
         Some(Self { setting, place: &row.place, entries, mistakes })
     }
 
-    fn wrong(&mut self, place: &Place, field: &str, what: &str, right: impl Into<String>) {
+    pub(super) fn wrong(&mut self, place: &Place, field: &str, what: &str, right: impl Into<String>) {
         self.mistakes.push(Mistake::new(place, format!("{} {field} {what}", self.setting), right));
     }
 
-    fn field(&self, name: &str) -> Option<&'a Node> {
+    pub(super) fn field(&self, name: &str) -> Option<&'a Node> {
         self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
     }
 
     /// Outer `None`: a mistake, reported; inner `None`: not there.
     #[expect(clippy::option_option, reason = "both have a meaning, said above")]
-    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
+    pub(super) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Option<T>> {
         let Some(node) = self.field(name) else { return Some(None) };
         match text(&node.raw).map(parse) {
             Some(Ok(value)) => return Some(Some(value)),
@@ -143,7 +113,7 @@ impl<'a> Table<'a> {
         None
     }
 
-    fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.optional(name, parse)?;
         if value.is_none() {
             self.wrong(self.place, name, "is missing", format!("write {name} = \"…\""));
@@ -151,15 +121,25 @@ impl<'a> Table<'a> {
         value
     }
 
-    fn id(&mut self) -> Option<String> {
+    pub(super) fn id(&mut self) -> Option<String> {
         self.required("id", |id| match Tenant::new(id) {
             Ok(_) => Ok(id.to_owned()),
             Err(_) => Err("an id is 1 to 64 characters of A-Z a-z 0-9 _ . @ + -".into()),
         })
     }
 
+    /// `true` or `false`; `false` when it is not there, `None` after a mistake.
+    pub(super) fn switch(&mut self, name: &str) -> Option<bool> {
+        let Some(node) = self.field(name) else { return Some(false) };
+        let on = switch(&node.raw);
+        if on.is_none() {
+            self.wrong(&node.place, name, &format!("is {}", node.raw.kind()), "write true or false");
+        }
+        on
+    }
+
     /// The parsed items of an array; empty when it is not there, `None` after a mistake.
-    fn items<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+    pub(super) fn items<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let Some(node) = self.field(name) else { return Some(Vec::new()) };
         let Some(items) = list(node) else {
             self.wrong(&node.place, name, &format!("is {}", node.raw.kind()), "write an array of strings");
@@ -175,7 +155,7 @@ impl<'a> Table<'a> {
         (parsed.len() == items.len()).then_some(parsed)
     }
 
-    fn tenants(&mut self) -> Option<Vec<Tenant>> {
+    pub(super) fn tenants(&mut self) -> Option<Vec<Tenant>> {
         let tenants = self.items("tenants", |name| Tenant::new(name).map_err(|error| error.to_string()))?;
         match self.field("tenants") {
             None => Some(vec![Tenant::default()]),
@@ -186,63 +166,4 @@ impl<'a> Table<'a> {
             Some(_) => Some(tenants),
         }
     }
-
-    /// The secret itself, from `secret` or `secret_file`, exactly one of them.
-    fn secret(&mut self) -> Option<Vec<u8>> {
-        match (self.field("secret"), self.field("secret_file")) {
-            (Some(_), None) => {
-                let secret = self.required("secret", |secret| Ok(secret.to_owned()))?;
-                let place = self.field("secret").map_or(self.place, |node| &node.place);
-                self.check_secret(&secret, place)
-            }
-            (None, Some(node)) => {
-                let secret = self.required("secret_file", |path| read_secret_file(Path::new(path)))?;
-                self.check_secret(&secret, &node.place)
-            }
-            (None, None) => {
-                self.wrong(self.place, "secret", "is missing", MAKE_A_SECRET);
-                None
-            }
-            (Some(_), Some(node)) => {
-                self.wrong(&node.place, "secret_file", "stands beside secret", "keep one of the two");
-                None
-            }
-        }
-    }
-
-    fn check_secret(&mut self, text: &str, place: &Place) -> Option<Vec<u8>> {
-        let secret = match text.strip_prefix("base64:") {
-            None => text.as_bytes().to_vec(),
-            Some(encoded) => match STANDARD.decode(encoded.trim()) {
-                Ok(bytes) => bytes,
-                Err(_) => {
-                    self.wrong(place, "secret", "is no base64", "write base64: and standard base64 with padding");
-                    return None;
-                }
-            },
-        };
-        if secret.len() < JWT_SECRET_BYTES_MIN {
-            let what = format!("has {} bytes, at least {JWT_SECRET_BYTES_MIN} are needed", secret.len());
-            self.wrong(place, "secret", &what, MAKE_A_SECRET);
-            return None;
-        }
-        Some(secret)
-    }
-}
-
-/// How to make a secret, for messages.
-pub(super) const MAKE_A_SECRET: &str = "make one with `head -c 32 /dev/urandom | base64` and write it as \"base64:…\"";
-
-/// Reads a secret's file; not one that everybody on the machine can read too.
-fn read_secret_file(path: &Path) -> Result<String, String> {
-    let shown = path.display();
-    let metadata = fs::metadata(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if metadata.permissions().mode() & 0o004 != 0 {
-        return Err(format!("{shown} can be read by everybody: chmod o-r {shown}"));
-    }
-    if metadata.len() > CONFIG_BYTES_MAX {
-        return Err(format!("{shown} is too large for a secret"));
-    }
-    let text = fs::read_to_string(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -140,7 +140,25 @@ pub const INGEST_IDLE_MAX: Duration = Duration::from_secs(600);
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Longest `username`, `first_name` or `last_name`, in characters (Django's own limit).
 pub const NAME_CHARS_MAX: usize = 150;
-/// Shortest shared secret of a JWT key, in bytes (RFC 7518, section 3.2: as long as the hash).
-pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// Smallest RSA key that may sign tokens (RFC 7518, section 3.3).
+pub const RSA_BITS_MIN: usize = 2_048;
+/// Longest `kid` of a token or a key.
+pub const KID_BYTES_MAX: usize = 256;
+/// Largest file with a secret or a public key.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+/// Largest key set (JWKS).
+pub const JWKS_BYTES_MAX: usize = 256 << 10;
+/// Most keys of a key set.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// How long fetching a key set may take, from the name's resolution to its last byte.
+pub const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a failure, a key set is fetched again this much later, or earlier if it is refreshed more often.
+pub const JWKS_RETRY: Duration = Duration::from_secs(30);
+/// Between two fetches of one key set that were asked for by tokens with a `kid` that nobody knows.
+pub const JWKS_MISS_INTERVAL: Duration = Duration::from_secs(10);
 /// Largest configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Connections to one other server that are kept for its next call.
+pub const OUTBOUND_IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long they are kept.
+pub const OUTBOUND_IDLE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -77,7 +77,8 @@ fn integer(raw: &Raw) -> Option<i128> {
     }
 }
 
-fn switch(raw: &Raw) -> Option<bool> {
+/// `true` or `false`.
+pub(super) fn switch(raw: &Raw) -> Option<bool> {
     match raw {
         Raw::Switch(on) => Some(*on),
         Raw::Loose(text) => text.trim().parse().ok(),

@@ -1,12 +1,8 @@
 //! The one table of settings: name, meaning, range, and how each gets into [`Config`] and out of it.
 
 use super::{
-    Config, OriginPattern, Tls,
-    keys::{read_api_keys, read_jwt_keys},
-    limits::HTTP_CONNECTIONS_MAX,
-    log_filter,
-    mistake::Mistake,
-    raw::Node,
+    Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, limits::HTTP_CONNECTIONS_MAX,
+    log_filter, mistake::Mistake, raw::Node,
 };
 use std::{net::SocketAddr, ops::RangeInclusive};
 
@@ -40,12 +36,15 @@ pub(super) enum Kind {
     },
     List {
         example: &'static str,
+        get: fn(&Config) -> Vec<String>,
         clear: fn(&mut Config),
         push: fn(&mut Config, &str) -> Result<(), String>,
     },
     Tables {
         /// TOML, uncommented.
         example: &'static str,
+        /// Whether two configurations have the same tables.
+        is_same: fn(&Config, &Config) -> bool,
         read: fn(&mut Config, &Node, &mut Vec<Mistake>),
     },
 }
@@ -173,6 +172,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         doc: "Addresses of proxies whose X-Forwarded-For is believed.",
         kind: Kind::List {
             example: r#"["10.0.0.1", "::1"]"#,
+            get: |config| config.server.trusted_proxies.iter().map(ToString::to_string).collect(),
             clear: |config| config.server.trusted_proxies.clear(),
             push: |config, text| {
                 let address = text.parse().map_err(|_| "write an IP address without a port, 10.0.0.1".to_owned())?;
@@ -204,6 +204,16 @@ pub(super) static SETTINGS: &[Setting] = &[
             set: |config, text| filled(text).map(|audience| config.auth.audience = Some(audience.into())),
         },
     },
+    Setting {
+        path: "auth.token_type",
+        doc: "The `typ` that tokens must have in their header. When unset, none, JWT and at+jwt will do.",
+        kind: Kind::Text {
+            example: "at+jwt",
+            get: |config| config.auth.token_type.clone(),
+            set: |config, text| filled(text).map(|name| config.auth.token_type = Some(name.into())),
+        },
+    },
+    integer!(auth.jwks_refresh_seconds, 5..=86_400, "How often key sets (jwks_url) are fetched."),
     integer!(auth.leeway_seconds, 0..=300, "Clock difference that is forgiven in exp, nbf and iat."),
     Setting {
         path: "auth.cookie",
@@ -220,6 +230,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         doc: "Hosts whose pages may open sockets. *.example.org is every subdomain, not example.org itself.",
         kind: Kind::List {
             example: r#"["app.example.org", "*.example.org", "localhost:3000"]"#,
+            get: |config| config.auth.allowed_origins.clone(),
             clear: |config| config.auth.allowed_origins.clear(),
             push: |config, text| {
                 OriginPattern::parse(text)?;
@@ -234,10 +245,17 @@ pub(super) static SETTINGS: &[Setting] = &[
         kind: Kind::Tables {
             example: r#"[[auth.jwt]]
 id = "2026-01"                        # the `kid` of its tokens
-algorithm = "HS256"
+algorithm = "HS256"                   # HS256, HS384, HS512 with a secret; RS256, RS384, RS512, ES256, ES384, EdDSA
 secret = "base64:<32 bytes or more>"  # head -c 32 /dev/urandom | base64
 # secret_file = "/run/secrets/jwt"    # instead of secret; not readable by everybody
+# public_key_file = "/etc/app.pem"    # instead, for RS, ES and EdDSA; or public_key, the PEM text
+# jwks_url = "https://id.example.org/.well-known/jwks.json"   # instead of algorithm and key; or jwks_file
+# algorithms = ["RS256"]              # with a key set: what its keys may be for; else all but HS
+# jwks_ca_file = "/etc/ca.pem"        # trusted beside the system's authorities
+# jwks_allow_http = true              # only on a network where nobody else can answer
+# issuer = "https://id.example.org"   # instead of auth.issuer; likewise audience and token_type
 tenants = ["default"]                 # whom it may sign for"#,
+            is_same: |a, b| a.auth.jwt == b.auth.jwt,
             read: read_jwt_keys,
         },
     },
@@ -250,6 +268,7 @@ id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
 scopes = ["publish", "read"]          # publish, read, admin
 tenant = "default""#,
+            is_same: |a, b| a.auth.api_keys == b.auth.api_keys,
             read: read_api_keys,
         },
     },

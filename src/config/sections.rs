@@ -60,7 +60,7 @@ pub struct Presence {
 }
 
 /// `[retention]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Newest notifications kept per user; 0: all.
     pub notifications_per_user: u64,

@@ -1,6 +1,6 @@
 //! The loader from outside: texts in, settings or mistakes out.
 
-use super::{Config, Flag, Mistakes, Scope, default_toml, environment_help, load, schema::*};
+use super::{Config, Flag, JwtAlgorithm, JwtKey, Mistakes, Scope, default_toml, environment_help, load, schema::*};
 use proptest::prelude::*;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -175,7 +175,8 @@ fn keys_are_read_from_the_file_and_from_the_environment_as_toml_and_json() {
     for env in [toml, json] {
         let config = try_load("", &[("CARILLON_AUTH__JWT", &env)], &[]).expect(&env);
         assert_eq!(format!("{:?}", config.auth.jwt), format!("{:?}", from_file.auth.jwt));
-        assert_eq!(config.auth.jwt[0].secret, SECRET.as_bytes());
+        let key = JwtKey::secret("a", JwtAlgorithm::Hs256, SECRET.as_bytes());
+        assert_eq!(config.auth.jwt[0].source, key.source);
     }
     let hash = "ab".repeat(32);
     let keys = format!(r#"[{{"id": "b", "hash": "{hash}", "scopes": ["read", "admin"], "tenant": "acme"}}]"#);
@@ -230,7 +231,8 @@ fn a_secret_file_is_read_unless_everybody_can_read_it() {
     fs::write(&path, format!("{SECRET}\n")).expect("written");
     let toml = format!("[[auth.jwt]]\nid = \"a\"\nsecret_file = {:?}\n", path.display().to_string());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("chmod");
-    assert_eq!(try_load(&toml, &[], &[]).expect("good").auth.jwt[0].secret, SECRET.as_bytes());
+    let expected = JwtKey::secret("a", JwtAlgorithm::Hs256, SECRET.as_bytes());
+    assert_eq!(try_load(&toml, &[], &[]).expect("good").auth.jwt, [expected]);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
     let found = mistakes(&toml, &[]).join("\n");
     assert!(found.contains("can be read by everybody: chmod o-r"), "{found}");

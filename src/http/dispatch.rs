@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     config::{ApiKey, Scope, limits::API_BODY_TIMEOUT},
+    session::rate::Rate,
     telemetry::names::{API_CALLS, API_SECONDS},
 };
 use axum::{
@@ -20,7 +21,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// The routes of the server API, and a JSON answer for every other path below [`BASE`].
 pub(super) fn router(api: &Api) -> Router {
@@ -73,13 +74,13 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
         return Err(ApiError::NotReady(api.inner.readiness.as_str()));
     }
     let key = api.key(&parts.headers)?;
-    api.check_pace(key)?;
-    check_scope(key, route.scope)?;
+    api.check_pace(&key)?;
+    check_scope(&key, route.scope)?;
     let (tenant, key) = (key.tenant.clone(), key.hash);
     let ids = path_ids(&mut parts).await?;
     let query = Query::parse(&parts.uri, route.operation.query)?;
     let takes_body = route.operation.takes_body();
-    let body = if takes_body { read_body(body, api.inner.limits.api_body_bytes).await? } else { Bytes::new() };
+    let body = if takes_body { read_body(body, api.inner.limits.get().api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     let upgrade = Upgrade::of(&mut parts);
     let request =
@@ -109,27 +110,29 @@ fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instan
 
 impl Api {
     /// Whose key the request shows.
-    pub(super) fn key(&self, headers: &HeaderMap) -> Result<&ApiKey, ApiError> {
+    pub(super) fn key(&self, headers: &HeaderMap) -> Result<Arc<ApiKey>, ApiError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(ApiError::NoKey) };
         let (scheme, key) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::NoKey)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::NoKey);
         }
-        self.inner.keys.verify(key.trim_start()).ok_or(ApiError::WrongKey)
+        self.inner.keys.get().verify(key.trim_start()).ok_or(ApiError::WrongKey)
     }
 
     /// Whether the key may make one more call now; if so, it is counted.
     pub(super) fn is_in_pace(&self, key: [u8; 32]) -> bool {
         let now = self.inner.started.elapsed();
-        self.inner.paces.lock().entry(key).or_default().allows(self.inner.rate, now)
+        let per_second = self.inner.limits.get().api_calls_per_second;
+        let rate = Rate::new(per_second, per_second);
+        self.inner.paces.lock().entry(key).or_default().allows(rate, now)
     }
 
     fn check_pace(&self, key: &ApiKey) -> Result<(), ApiError> {
         if self.is_in_pace(key.hash) {
             Ok(())
         } else {
-            Err(ApiError::TooFast { per_second: self.inner.limits.api_calls_per_second })
+            Err(ApiError::TooFast { per_second: self.inner.limits.get().api_calls_per_second })
         }
     }
 }

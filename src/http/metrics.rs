@@ -36,7 +36,8 @@ fn admit(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<(), ApiErro
     if peer.ip().to_canonical().is_loopback() && !forwarded {
         return Ok(());
     }
-    check_scope(api.key(headers)?, Scope::Read)
+    let key = api.key(headers)?;
+    check_scope(&key, Scope::Read)
 }
 
 impl Api {

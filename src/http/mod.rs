@@ -28,10 +28,10 @@ use crate::{
     auth::ApiKeys,
     broker::Broker,
     cluster::Node,
-    config::{Config, Limits},
+    config::{Config, Limits, Live},
     endpoints::PresenceDesk,
     records::Records,
-    session::rate::{Pace, Rate},
+    session::rate::Pace,
     telemetry,
 };
 use axum::{Router, routing::get};
@@ -58,11 +58,9 @@ pub(crate) struct Inner {
     pub(crate) broker: Broker,
     pub(crate) desk: PresenceDesk,
     pub(crate) node: Node,
-    pub(crate) keys: ApiKeys,
+    pub(crate) keys: Live<ApiKeys>,
     pub(crate) readiness: Readiness,
-    pub(crate) limits: Limits,
-    /// Of each key.
-    rate: Rate,
+    pub(crate) limits: Live<Limits>,
     /// By the hash of the key; only keys of ours get in.
     paces: Mutex<HashMap<[u8; 32], Pace>>,
     started: Instant,
@@ -97,17 +95,14 @@ impl Api {
     /// Puts the parts together.
     pub fn new(parts: Parts<'_>) -> Self {
         let Parts { config, records, broker, desk, node, keys, readiness, tracker } = parts;
-        let limits = config.limits.clone();
-        let per_second = limits.api_calls_per_second;
         let inner = Inner {
             records,
             broker,
             desk,
             node,
-            keys,
+            keys: Live::new(keys),
             readiness,
-            limits,
-            rate: Rate::new(per_second, per_second),
+            limits: Live::new(config.limits.clone()),
             paces: Mutex::default(),
             started: Instant::now(),
             fsyncs: Mutex::default(),
@@ -120,6 +115,13 @@ impl Api {
     /// Streams of calls that are open.
     pub fn streams(&self) -> usize {
         self.inner.ingest.streams()
+    }
+
+    /// Other keys and limits from now on. A call that is under way is carried to its end.
+    pub fn reconfigure(&self, keys: ApiKeys, limits: &Limits) {
+        self.inner.paces.lock().retain(|hash, _| keys.by_hash(hash).is_some());
+        self.inner.keys.set(keys);
+        self.inner.limits.set(limits.clone());
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     wall_clock::now,
 };
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two rounds through all inboxes.
@@ -25,30 +26,33 @@ enum KeepError {
     Propose(#[from] ProposeError),
 }
 
-/// Runs until `shutdown`, a round a minute.
-pub async fn keep(records: Records, settings: Retention, shutdown: CancellationToken) {
+/// Runs until `shutdown`, a round a minute and one as soon as the settings are other ones.
+pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
     loop {
+        let of_now = settings.borrow_and_update().clone();
         tokio::select! {
             () = shutdown.cancelled() => return,
-            round = round(&records, &settings) => if let Err(error) = round {
+            round = round(&records, &of_now) => if let Err(error) = round {
                 tracing::warn!(%error, "retention goes on in a minute");
             },
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(ROUND) => {}
+            Ok(()) = settings.changed() => {}
         }
     }
 }
 
 /// Cuts the way back for resumes, by age and size; runs until `shutdown`.
-pub async fn keep_journal(records: Records, settings: Retention, shutdown: CancellationToken) {
+pub async fn keep_journal(records: Records, settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(JOURNAL_ROUND) => {}
         }
-        if let Err(error) = trim_journal(&records, &settings).await {
+        let of_now = settings.borrow().clone();
+        if let Err(error) = trim_journal(&records, &of_now).await {
             tracing::warn!(%error, "the journal of events is cut later");
         }
     }

@@ -1,6 +1,9 @@
 //! How many messages one socket may send: the generic cell rate algorithm, one number of state.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// So many per second on average, so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,32 @@ impl Rate {
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let interval_ns = 1_000_000_000 / u64::from(per_second.max(1));
         Self { interval_ns, tolerance_ns: interval_ns * u64::from(burst.max(1) - 1) }
+    }
+}
+
+/// A rate that is replaced while others read it, at the price of a load; a reader between the two halves of a change is
+/// wrong for one message.
+#[derive(Debug)]
+pub(crate) struct SharedRate {
+    interval_ns: AtomicU64,
+    tolerance_ns: AtomicU64,
+}
+
+impl SharedRate {
+    /// Begins with `rate`.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { interval_ns: rate.interval_ns.into(), tolerance_ns: rate.tolerance_ns.into() }
+    }
+
+    /// The rate of now.
+    pub(crate) fn get(&self) -> Rate {
+        Rate { interval_ns: self.interval_ns.load(Relaxed), tolerance_ns: self.tolerance_ns.load(Relaxed) }
+    }
+
+    /// Another rate from now on.
+    pub(crate) fn set(&self, rate: Rate) {
+        self.interval_ns.store(rate.interval_ns, Relaxed);
+        self.tolerance_ns.store(rate.tolerance_ns, Relaxed);
     }
 }
 

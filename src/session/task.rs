@@ -6,22 +6,26 @@
 use super::{
     handle::{Common, Session, Wire},
     metrics::{self, End},
-    rate::Rate,
+    rate::{Rate, SharedRate},
     reader::{Inbound, Reader, Socket},
     state::{Conduct, TOO_FAST},
 };
 use crate::{
-    auth::{Door, Identity},
+    auth::Identity,
     broker::Broker,
     config::{Limits, limits::CLOSE_TIMEOUT},
     endpoints::{Answer, Client, Endpoints},
+    jwks::Entrance,
     protocol::{Close, Edition, Timestamp},
     wall_clock,
 };
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,18 +40,28 @@ pub struct House {
     /// Who hears what.
     pub broker: Broker,
     /// Who may come in, and stay with a new token.
-    pub door: Arc<Door>,
-    rate: Rate,
-    message_bytes: usize,
+    pub entrance: Entrance,
+    rate: SharedRate,
+    message_bytes: AtomicUsize,
     start: Instant,
 }
 
 impl House {
     /// One for all sessions.
-    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, (door, limits): (Arc<Door>, &Limits)) -> Self {
-        let rate = Rate::new(limits.messages_per_second, limits.messages_burst);
-        Self { endpoints, broker, door, rate, message_bytes: limits.message_bytes, start: Instant::now() }
+    pub fn new(endpoints: Arc<Endpoints>, broker: Broker, (entrance, limits): (Entrance, &Limits)) -> Self {
+        let rate = SharedRate::new(rate(limits));
+        Self { endpoints, broker, entrance, rate, message_bytes: limits.message_bytes.into(), start: Instant::now() }
     }
+
+    /// Other limits from now on: the pace for all sessions, the size of messages for those that begin.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.rate.set(rate(limits));
+        self.message_bytes.store(limits.message_bytes, Relaxed);
+    }
+}
+
+fn rate(limits: &Limits) -> Rate {
+    Rate::new(limits.messages_per_second, limits.messages_burst)
 }
 
 /// A connection after its upgrade.
@@ -83,18 +97,19 @@ pub fn begin<P: Send + 'static>(
     let common: Arc<Common> = house.broker.common();
     let Guest { client, identity } = guest;
     let expires = expiry(&common, identity.expires_at);
-    let reader = Reader::new(socket, house.message_bytes, early);
+    let reader = Reader::new(socket, house.message_bytes.load(Relaxed), early);
     let session = Session::new(client, wire, expires, common);
     let stay = Stay { session, house, joined: false, greeted: false };
     // Boxed, because an async function keeps its arguments twice: as they came and as they are used.
     Box::new(Task { stay, reader, conduct: Conduct::default(), _place: place }).run(identity)
 }
 
-/// The coarse second at which the wall clock will show `at`.
+/// The coarse second at which the wall clock will have passed `at`; never earlier, and two seconds later at most.
 pub(super) fn expiry(common: &Common, at: Timestamp) -> u32 {
     let left = Duration::from_micros(u64::try_from(at.0.saturating_sub(wall_clock::now().0)).unwrap_or(0));
     let left = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
-    common.clock.tick().saturating_add(left).saturating_add(1)
+    // Both the clock and what is left are cut to whole seconds.
+    common.clock.tick().saturating_add(left).saturating_add(2)
 }
 
 pub(super) struct Task<P> {
@@ -214,7 +229,7 @@ impl<P: Send + 'static> Task<P> {
     pub(super) async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
         session.common.meters.frames_in.increment(1);
-        if !self.conduct.allows(house.rate, house.start.elapsed()) {
+        if !self.conduct.allows(house.rate.get(), house.start.elapsed()) {
             session.reply(TOO_FAST);
             return self.conduct.bad(Close::TooFast);
         }
@@ -295,7 +310,9 @@ impl<P: Send + 'static> Task<P> {
 mod tests {
     use super::*;
     use crate::{
+        auth::Door,
         endpoints::PresenceDesk,
+        jwks::Jwks,
         protocol::{Endpoint, SessionId, Tenant, UserId},
         records::{Proposer, Records},
         session::handle::Wire,
@@ -325,9 +342,9 @@ mod tests {
         let (proposer, _waiting) = Proposer::channel(1);
         let records = Records::new(tables, Arc::default(), proposer, 1);
         let desk = PresenceDesk::start(records.clone(), Duration::ZERO, (&tracker, &stop));
-        let door = Arc::new(Door::new(&crate::config::Auth::default(), true));
+        let door = Door::new(&crate::config::Auth::default(), true);
         let endpoints = Arc::new(Endpoints::new(records, desk));
-        let house = Arc::new(House::new(endpoints, broker.clone(), (door, &limits)));
+        let house = Arc::new(House::new(endpoints, broker.clone(), (Entrance::new(door, Jwks::default()), &limits)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");

@@ -7,7 +7,7 @@ use super::{
     task::{Stay, Task, expiry},
 };
 use crate::{
-    auth::Identity,
+    auth::{Identity, Refusal},
     config::limits::RESUME_WAIT,
     endpoints::AdmitError,
     protocol::{Close, Cursor, Edition, Token, edition::with_id, frames},
@@ -67,7 +67,11 @@ impl<P: Send + 'static> Task<P> {
     /// A new token for the session's user prolongs the session.
     pub(super) async fn refresh(&mut self, token: Token, id: Option<String>) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
-        let identity = house.door.verify_token(&token.0, now());
+        let identity = house.entrance.ask(|door| door.verify_token(&token.0, now())).await;
+        if let Err(why @ Refusal::KeysMissing) = identity {
+            session.reply(&with_id(&frames::error("overloaded", &why.to_string()), id.as_deref()));
+            return None;
+        }
         let same = identity.map_err(|refusal| refusal.to_string()).and_then(|identity| {
             let client = &session.client;
             let is_same = identity.user == client.user && identity.tenant == client.tenant;

@@ -54,6 +54,10 @@ pub const INGEST_STREAMS: &str = "carillon_ingest_streams";
 pub const PROCESS_RSS_BYTES: &str = "carillon_process_resident_memory_bytes";
 /// Open file descriptors.
 pub const PROCESS_OPEN_FDS: &str = "carillon_process_open_fds";
+/// Fetches of key sets (JWKS), by `result`: `ok`, `no_keys`, or why there was no answer.
+pub const JWKS_FETCHES: &str = "carillon_jwks_fetches_total";
+/// Reloads of the settings, by `result`: `ok`, `refused`.
+pub const RELOADS: &str = "carillon_reloads_total";
 /// 1, with the `version` of the program.
 pub const BUILD_INFO: &str = "carillon_build_info";
 
@@ -123,5 +127,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     INGEST_STREAMS Gauge None, [], "Streams of server API calls that are open.";
     PROCESS_RSS_BYTES Gauge BYTES, [], "Resident memory of the process.";
     PROCESS_OPEN_FDS Gauge None, [], "Open file descriptors of the process.";
+    JWKS_FETCHES Counter None, ["result"], "Fetches of key sets, by result: ok, no_keys, timeout, connect, tls, broken, too_large, status.";
+    RELOADS Counter None, ["result"], "Reloads of the settings, by result: ok, refused.";
     BUILD_INFO Gauge None, ["version"], "1, with the version of the program.";
 };

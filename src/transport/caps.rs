@@ -3,7 +3,7 @@
 //! A place is given back when its [`Place`] is dropped, whatever happened in between.
 
 use crate::{
-    config::Limits,
+    config::{Limits, Live},
     protocol::{Tenant, UserId},
 };
 use parking_lot::Mutex;
@@ -36,10 +36,15 @@ pub struct Caps {
 
 #[derive(Debug)]
 struct Inner {
+    bounds: Live<Bounds>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug)]
+struct Bounds {
     total: usize,
     per_address: usize,
     per_user: usize,
-    taken: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
@@ -61,15 +66,12 @@ pub struct Place {
 impl Caps {
     /// No place is taken.
     pub fn new(limits: &Limits) -> Self {
-        let taken = Mutex::default();
-        Self {
-            inner: Arc::new(Inner {
-                total: limits.connections_total,
-                per_address: limits.connections_per_address,
-                per_user: limits.connections_per_user,
-                taken,
-            }),
-        }
+        Self { inner: Arc::new(Inner { bounds: Live::new(Bounds::of(limits)), taken: Mutex::default() }) }
+    }
+
+    /// Other bounds from now on. Whoever has a place keeps it, also where there are more than there may be now.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.inner.bounds.set(Bounds::of(limits));
     }
 
     /// A place for a connection from `address` whose user is not known yet.
@@ -78,15 +80,26 @@ impl Caps {
     /// When the node or the address is full.
     pub fn take(&self, address: IpAddr) -> Result<Place, Full> {
         let address = counted_as(address);
+        let bounds = self.inner.bounds.get();
         let mut taken = self.inner.taken.lock();
-        if taken.total >= self.inner.total {
+        if taken.total >= bounds.total {
             return Err(Full::Total);
         }
-        if !up(&mut taken.addresses, address, self.inner.per_address) {
+        if !up(&mut taken.addresses, address, bounds.per_address) {
             return Err(Full::Address);
         }
         taken.total += 1;
         Ok(Place { inner: self.inner.clone(), address, user: None })
+    }
+}
+
+impl Bounds {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            total: limits.connections_total,
+            per_address: limits.connections_per_address,
+            per_user: limits.connections_per_user,
+        }
     }
 }
 
@@ -97,7 +110,8 @@ impl Place {
     /// When the user has all connections a user may have.
     pub fn claim(&mut self, tenant: &Tenant, user: &UserId) -> Result<(), Full> {
         let user = (tenant.clone(), user.clone());
-        if !up(&mut self.inner.taken.lock().users, user.clone(), self.inner.per_user) {
+        let per_user = self.inner.bounds.get().per_user;
+        if !up(&mut self.inner.taken.lock().users, user.clone(), per_user) {
             return Err(Full::User);
         }
         self.user = Some(user);
@@ -178,6 +192,19 @@ mod tests {
         drop((b, c));
         let taken = caps.inner.taken.lock();
         assert_eq!((taken.total, taken.addresses.len(), taken.users.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn other_bounds_count_from_now_on_and_end_nobody() {
+        let caps = caps(10, 2, 10);
+        let places = [caps.take(ip("10.0.0.1")), caps.take(ip("10.0.0.1"))];
+        assert!(places.iter().all(Result::is_ok));
+        caps.set_limits(&Limits { connections_total: 10, connections_per_address: 1, ..Limits::default() });
+        drop(places);
+        let _place = caps.take(ip("10.0.0.1")).expect("there is room again");
+        assert_eq!(caps.take(ip("10.0.0.1")).err(), Some(Full::Address));
+        caps.set_limits(&Limits { connections_total: 1, ..Limits::default() });
+        assert_eq!(caps.take(ip("10.0.0.2")).err(), Some(Full::Total));
     }
 
     #[test]

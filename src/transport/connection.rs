@@ -62,7 +62,8 @@ pub(super) async fn serve(shared: Arc<Shared>, (stream, peer): (TcpStream, Socke
         std::future::pending::<()>().await;
     };
     let serve = async {
-        match shared.serving.tls.clone() {
+        let tls = shared.serving.tls.get();
+        match tls.as_ref().clone() {
             None => requests(&shared, stream, (peer, &fate)).await,
             Some(acceptor) => secure(&shared, (acceptor, stream), (peer, &fate)).await,
         }
@@ -119,7 +120,7 @@ async fn answer(
     fate: &SharedFate,
 ) -> Response<Body> {
     let begun = Instant::now();
-    let address = client_address(peer.ip(), request.headers(), &shared.serving.trusted_proxies);
+    let address = client_address(peer.ip(), request.headers(), &shared.serving.trusted_proxies.get());
     let is_websocket = request.uri().path().starts_with("/ws/") || request.uri().path() == "/ws";
     let (Some(gate), true) = (&shared.serving.gate, is_websocket) else {
         fate.lock().handshake = None;

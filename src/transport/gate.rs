@@ -6,8 +6,8 @@ use super::{
     refuse::Refused,
 };
 use crate::{
-    auth::Door,
     endpoints::{AdmitError, Client},
+    jwks::Entrance,
     protocol::{Endpoint, SessionId, handshake},
     session::{Guest, House},
     wall_clock::now,
@@ -29,7 +29,7 @@ const COUNTER_BITS: u32 = 48;
 #[derive(Debug)]
 pub struct Gate {
     /// Who is it, and may it?
-    pub door: Arc<Door>,
+    pub entrance: Entrance,
     /// What sessions need.
     pub house: Arc<House>,
     /// How many there may be.
@@ -46,8 +46,8 @@ pub(super) struct Admitted {
 
 impl Gate {
     /// `node` becomes part of every session's id.
-    pub fn new(door: Arc<Door>, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { door, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+    pub fn new(entrance: Entrance, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
+        Self { entrance, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
     }
 
     /// Checks everything and answers 101, or says why not.
@@ -58,7 +58,7 @@ impl Gate {
             return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let admission = self.door.admit(parts, endpoint, now()).map_err(Refused::Door)?;
+        let admission = self.entrance.ask(|door| door.admit(parts, endpoint, now())).await.map_err(Refused::Door)?;
         let identity = admission.identity;
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {

@@ -17,10 +17,10 @@ mod unread;
 
 pub use caps::{Caps, Full, Place};
 pub use gate::Gate;
-pub use nofile::{Room, raise_open_files};
+pub use nofile::{Room, listeners, raise_open_files};
 pub use tls::{TlsError, acceptor};
 
-use crate::config::limits::HANDSHAKES_MAX;
+use crate::config::{Live, limits::HANDSHAKES_MAX};
 use connection::Shared;
 use metrics::Meters;
 use places::{NoPlace, Places};
@@ -47,10 +47,10 @@ pub struct Serving {
     pub gate: Option<Arc<Gate>>,
     /// Everything else. Handlers find the client's address in `ConnectInfo<SocketAddr>`.
     pub router: axum::Router,
-    /// TLS, if the listener speaks it.
-    pub tls: Option<TlsAcceptor>,
+    /// TLS, if the listener speaks it; connections begin with what it is then.
+    pub tls: Live<Option<TlsAcceptor>>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Arc<[IpAddr]>,
+    pub trusted_proxies: Live<Vec<IpAddr>>,
     /// Connections that are no sessions (yet).
     pub http_connections: usize,
     /// Connections from one address that aren't WebSockets; proxies that are trusted may have more.

@@ -2,7 +2,7 @@
 //!
 //! Connections never get the last ones: a log that cannot open its next segment ends the server.
 
-use crate::config::limits::HTTP_CONNECTIONS_MAX;
+use crate::config::{self, Limits, limits::HTTP_CONNECTIONS_MAX};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that the server needs beside its connections: log, tables, snapshots, listeners, peers.
@@ -15,6 +15,18 @@ pub struct Room {
     pub sessions: usize,
     /// Connections of one listener that are no sessions (yet).
     pub http: usize,
+}
+
+impl Room {
+    /// The limits, with no more sessions than there are files for.
+    pub fn within(&self, limits: &Limits) -> Limits {
+        Limits { connections_total: limits.connections_total.min(self.sessions), ..limits.clone() }
+    }
+}
+
+/// How many listeners a server has.
+pub fn listeners(server: &config::Server) -> usize {
+    1 + usize::from(server.admin_listen.is_some())
 }
 
 /// Raises the soft limit to the hard one, and shares it out. Says so if `sessions` do not fit.

@@ -4,6 +4,7 @@
 //! all of them.
 
 use super::caps::{counted_as, down, up};
+use crate::config::Live;
 use parking_lot::Mutex;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,7 +20,7 @@ pub(super) enum NoPlace {
 pub(super) struct Places {
     total: Arc<Semaphore>,
     per_address: usize,
-    exempt: Arc<[IpAddr]>,
+    exempt: Live<Vec<IpAddr>>,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -33,14 +34,14 @@ pub(super) struct HttpPlace {
 }
 
 impl Places {
-    pub(super) fn new((total, per_address): (usize, usize), exempt: Arc<[IpAddr]>) -> Self {
+    pub(super) fn new((total, per_address): (usize, usize), exempt: Live<Vec<IpAddr>>) -> Self {
         let total = Arc::new(Semaphore::new(total));
         Self { total, per_address, exempt, taken: Arc::default() }
     }
 
     pub(super) fn take(&self, peer: IpAddr) -> Result<HttpPlace, NoPlace> {
         let one_of_all = self.total.clone().try_acquire_owned().map_err(|_| NoPlace::Total)?;
-        let address = (!self.exempt.contains(&peer.to_canonical())).then(|| counted_as(peer));
+        let address = (!self.exempt.get().contains(&peer.to_canonical())).then(|| counted_as(peer));
         if let Some(address) = address
             && !up(&mut self.taken.lock(), address, self.per_address)
         {
@@ -65,7 +66,7 @@ mod tests {
     #[test]
     fn one_address_has_its_share_and_a_trusted_proxy_all_there_are() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let places = Places::new((4_096, 2), [ip("10.0.0.9")].into());
+        let places = Places::new((4_096, 2), Live::new(vec![ip("10.0.0.9")]));
         let held: Vec<_> = (0..2).map(|_| places.take(ip("10.0.0.1")).expect("a place")).collect();
         assert_eq!(places.take(ip("::ffff:10.0.0.1")).err(), Some(NoPlace::Address));
         assert!(places.take(ip("10.0.0.2")).is_ok());

@@ -37,6 +37,7 @@ impl Refused {
             Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => StatusCode::UPGRADE_REQUIRED,
             Self::NotAHandshake(NotAHandshake::NotGet) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::Door(Refusal::KeysMissing) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Door(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Full(Full::Address | Full::User) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) | Self::Leaving | Self::Full(Full::Total) => StatusCode::SERVICE_UNAVAILABLE,
@@ -48,8 +49,8 @@ impl Refused {
         match self {
             Self::UnknownPath => "not_found",
             Self::NotAHandshake(_) => "not_a_websocket",
+            Self::Unavailable(_) | Self::Door(Refusal::KeysMissing) => "unavailable",
             Self::Door(_) | Self::Forbidden(_) => "forbidden",
-            Self::Unavailable(_) => "unavailable",
             Self::Leaving => "leaving",
             Self::Full(Full::Total) => "full",
             Self::Full(Full::Address) => "address_full",

@@ -4,8 +4,9 @@ use carillon::{
     auth::{Door, Grant, sign},
     broker::{Broker, Publication},
     cluster::{Node, Surroundings},
-    config::{Config, JwtKey, Limits, limits},
+    config::{Config, JwtKey, Limits, Live, limits},
     endpoints::{Endpoints, PresenceDesk},
+    jwks::{Entrance, Jwks},
     protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
@@ -54,15 +55,15 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
     let around = Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
     let records = Node::start(around).await.expect("a node").records().clone();
     let desk = PresenceDesk::start(records.clone(), Duration::from_secs(15), (&tracker, &shutdown));
-    let door = Arc::new(Door::new(&config.auth, true));
+    let entrance = Entrance::new(Door::new(&config.auth, true), Jwks::default());
     let endpoints = Arc::new(Endpoints::new(records, desk));
-    let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &limits)));
-    let gate = Gate::new(door, house, (Caps::new(&limits), 1));
+    let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &limits)));
+    let gate = Gate::new(entrance, house, (Caps::new(&limits), 1));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
-        tls,
-        trusted_proxies: [IpAddr::from([127, 0, 0, 1])].into(),
+        tls: Live::new(tls),
+        trusted_proxies: Live::new(vec![IpAddr::from([127, 0, 0, 1])]),
         http_connections: limits::HTTP_CONNECTIONS_MAX,
         http_per_address: 4_096,
         tracker: tracker.clone(),

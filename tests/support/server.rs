@@ -217,6 +217,23 @@ impl Server {
         kill_process(pid, Signal::TERM).expect("signalled");
     }
 
+    /// SIGHUP; [`Self::reload`] waits, too.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_child(&self.running.as_ref().expect("running").child);
+        kill_process(pid, Signal::HUP).expect("signalled");
+    }
+
+    /// SIGHUP, and waits for what came of it: what the server said meanwhile.
+    pub async fn reload(&self) -> String {
+        let before = self.log().len();
+        self.hang_up();
+        super::until("the reload", async || {
+            let said = self.log().split_off(before);
+            (said.contains("settings reloaded") || said.contains("were not reloaded")).then_some(said)
+        })
+        .await
+    }
+
     /// Waits until the process has ended.
     pub fn ended(&mut self) -> Ended {
         let mut running = self.running.take().expect("running");
@@ -270,9 +287,9 @@ impl Drop for Server {
     }
 }
 
-/// The address in "… http://127.0.0.1:PORT …".
+/// The address in "… http://127.0.0.1:PORT …", or https.
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("://")?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(rest.len());
     rest[..end].parse().ok()
 }

@@ -2,7 +2,7 @@
 
 use carillon::{
     auth::{Grant, sign},
-    config::JwtKey,
+    config::{JwtAlgorithm, JwtKey},
     protocol::{Tenant, Timestamp, UserId},
 };
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ impl<'a> User<'a> {
 
     /// A token of the default tenant, good for an hour, signed with another key.
     pub fn token_signed_with(self, id: &str, secret: &[u8]) -> String {
-        self.sign((0, 3_600), &JwtKey { id: id.into(), secret: secret.to_vec(), ..JwtKey::development() })
+        self.sign((0, 3_600), &JwtKey::secret(id, JwtAlgorithm::Hs256, secret))
     }
 
     fn sign(self, (begins_in, ttl_seconds): (u64, u64), key: &JwtKey) -> String {

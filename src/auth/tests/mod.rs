@@ -22,7 +22,7 @@ const OTHER: &[u8] = b"nor these, which belong to another key!!!";
 
 fn key(id: &str, secret: &[u8], tenants: &[&str]) -> JwtKey {
     let tenants = tenants.iter().map(|name| Tenant::new(name).expect(name)).collect();
-    JwtKey { id: id.into(), algorithm: JwtAlgorithm::Hs256, secret: secret.to_vec(), tenants }
+    JwtKey { tenants, ..JwtKey::secret(id, JwtAlgorithm::Hs256, secret) }
 }
 
 fn auth() -> Auth {

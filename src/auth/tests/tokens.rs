@@ -1,6 +1,7 @@
 //! Hostile tokens, each with the reason that it must be refused for.
 
 use super::*;
+use crate::auth::FetchedKeys;
 use proptest::prelude::*;
 
 const fn wrong(claim: &'static str) -> Refusal {
@@ -17,13 +18,12 @@ fn same(found: &Refusal, expected: &Refusal) -> bool {
 
 #[test]
 fn no_hostile_token_is_let_in() {
-    let (ok, at) = (claims("x", json!(1)), |h: Value| forge(&h, &claims("x", json!(1))));
+    let at = |h: Value| forge(&h, &claims("x", json!(1)));
     let good = good();
     let (message, signature) = good.rsplit_once('.').expect("three parts");
     let (head64, body64) = message.split_once('.').expect("three parts");
     let malformed = |part| Refusal::TokenMalformed { part };
     let body = malformed("payload or signature");
-    let missing = |claim| Refusal::ClaimMissing { claim };
     let table = [
         // Shape.
         ("empty", String::new(), malformed("header")),
@@ -60,11 +60,11 @@ fn no_hostile_token_is_let_in() {
         ("another secret", forge_raw(head64, body64, b"guessed", hmac::HMAC_SHA256), Refusal::Signature),
         ("an empty secret", forge_raw(head64, body64, b"", hmac::HMAC_SHA256), Refusal::Signature),
         ("another key's secret", forge_raw(head64, body64, OTHER, hmac::HMAC_SHA256), Refusal::Signature),
-        ("alg none", format!("{}.{body64}.", encode(&json!({"alg": "none", "kid": "k1"}))), malformed("header")),
-        ("alg None", format!("{}.{body64}.", encode(&json!({"alg": "None", "kid": "k1"}))), malformed("header")),
-        ("alg nOnE, signed", at(json!({"alg": "nOnE", "kid": "k1"})), malformed("header")),
-        ("alg empty", at(json!({"alg": "", "kid": "k1"})), malformed("header")),
-        ("alg hs256", at(json!({"alg": "hs256", "kid": "k1"})), malformed("header")),
+        ("alg none", format!("{}.{body64}.", encode(&json!({"alg": "none", "kid": "k1"}))), Refusal::Algorithm),
+        ("alg None", format!("{}.{body64}.", encode(&json!({"alg": "None", "kid": "k1"}))), Refusal::Algorithm),
+        ("alg nOnE, signed", at(json!({"alg": "nOnE", "kid": "k1"})), Refusal::Algorithm),
+        ("alg empty", at(json!({"alg": "", "kid": "k1"})), Refusal::Algorithm),
+        ("alg hs256", at(json!({"alg": "hs256", "kid": "k1"})), Refusal::Algorithm),
         ("no alg", at(json!({"kid": "k1"})), malformed("header")),
         ("alg a list", at(json!({"alg": ["HS256"], "kid": "k1"})), malformed("header")),
         (
@@ -89,11 +89,27 @@ fn no_hostile_token_is_let_in() {
         ("no kid, two keys", at(json!({"alg": "HS256"})), Refusal::KeyAmbiguous),
         ("crit", at(json!({"alg": "HS256", "kid": "k1", "crit": ["exp"]})), Refusal::CriticalHeader),
         ("crit, empty", at(json!({"alg": "HS256", "kid": "k1", "crit": []})), Refusal::CriticalHeader),
+        ("b64", at(json!({"alg": "HS256", "kid": "k1", "b64": false})), Refusal::CriticalHeader),
+        ("a compressed token", at(json!({"alg": "HS256", "kid": "k1", "zip": "DEF"})), Refusal::CriticalHeader),
+        ("a kid of 257 bytes", at(json!({"alg": "HS256", "kid": "k".repeat(257)})), malformed("header")),
+        // Type.
+        ("a logout token", at(json!({"alg": "HS256", "kid": "k1", "typ": "logout+jwt"})), Refusal::Type),
+        ("a type that is a number", at(json!({"alg": "HS256", "kid": "k1", "typ": 1})), malformed("header")),
+        ("a token within a token", at(json!({"alg": "HS256", "kid": "k1", "cty": "JWT"})), Refusal::Type),
+    ];
+    assert!(table.len() >= 40);
+    refused(table);
+}
+
+#[test]
+fn no_hostile_claim_is_let_in() {
+    let missing = |claim| Refusal::ClaimMissing { claim };
+    let table = [
         // Times.
         ("no exp", with("exp", Value::Null), missing("exp")),
         ("exp null", forge(&header(), &json!({"sub": 42, "exp": null})), missing("exp")),
         ("exp a string", with("exp", json!("1800000060")), wrong("exp")),
-        ("exp a list (the library stumbles over it first)", with("exp", json!([1_800_000_060])), body.clone()),
+        ("exp a list", with("exp", json!([1_800_000_060])), wrong("exp")),
         ("exp true", with("exp", json!(true)), wrong("exp")),
         ("exp negative", with("exp", json!(-1)), wrong("exp")),
         ("exp in milliseconds", with("exp", json!(1_800_000_060_000_u64)), wrong("exp")),
@@ -114,7 +130,7 @@ fn no_hostile_token_is_let_in() {
         ("sub negative", with("sub", json!(-1)), wrong("sub")),
         ("sub a float", with("sub", json!(1.5)), wrong("sub")),
         ("sub true", with("sub", json!(true)), wrong("sub")),
-        ("sub a list (as above)", with("sub", json!([42])), body.clone()),
+        ("sub a list", with("sub", json!([42])), wrong("sub")),
         ("sub with a slash", with("sub", json!("a/b")), wrong("sub")),
         ("sub too long", with("sub", json!("x".repeat(65))), wrong("sub")),
         ("is_staff a string", with("is_staff", json!("true")), wrong("is_staff")),
@@ -127,7 +143,10 @@ fn no_hostile_token_is_let_in() {
         ("tenant a number", with("tenant", json!(1)), wrong("tenant")),
         ("tenant empty", with("tenant", json!("")), wrong("tenant")),
     ];
-    assert!(table.len() >= 40 && ok["exp"].is_number());
+    refused(table);
+}
+
+fn refused<const N: usize>(table: [(&str, String, Refusal); N]) {
     for (name, token, expected) in table {
         let refusal = admit(&auth(), &bearer(&token)).expect_err(name);
         assert!(same(&refusal, &expected), "{name}: {refusal:?}, expected {expected:?}");
@@ -142,7 +161,7 @@ proptest! {
         let at = at % good.len();
         let changed: String = good.chars().enumerate().map(|(nth, c)| if nth == at { by } else { c }).collect();
         prop_assume!(changed != good);
-        let tokens = super::super::token::Tokens::new(&auth(), false);
+        let tokens = super::super::token::Tokens::new(&auth(), false, FetchedKeys::default());
         prop_assert!(tokens.verify(&good, NOW).is_ok());
         prop_assert!(tokens.verify(&changed, NOW).is_err());
     }

@@ -87,7 +87,7 @@ struct Taken {
 /// Serves a stream to its end; `_place` is its place among all of them.
 pub(super) async fn serve(caller: Caller, connection: OnUpgrade, _place: Place) {
     let Ok(Ok(upgraded)) = timeout(HEADER_TIMEOUT, connection).await else { return };
-    let most = caller.api.inner.limits.api_body_bytes;
+    let most = caller.api.inner.limits.get().api_body_bytes;
     let config =
         WebSocketConfig::default().read_buffer_size(READ_BYTES).max_message_size(Some(most)).max_frame_size(Some(most));
     let socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
@@ -125,7 +125,7 @@ struct Taker<'a> {
 
 impl<'a> Taker<'a> {
     fn new(caller: &'a Caller) -> Self {
-        let limits = &caller.api.inner.limits;
+        let limits = caller.api.inner.limits.get();
         let seconds = Duration::from_secs;
         let (interval, timeout) = (seconds(limits.ping_interval_seconds), seconds(limits.ping_timeout_seconds));
         Self {
@@ -179,7 +179,7 @@ impl<'a> Taker<'a> {
 
     async fn take_message(&mut self, message: &[u8], queue: &mpsc::Sender<Outgoing>) -> Result<(), End> {
         // Keys may change while the stream lives.
-        let key = self.caller.api.inner.keys.by_hash(&self.caller.key);
+        let key = self.caller.api.inner.keys.get().by_hash(&self.caller.key);
         if !key.is_some_and(|key| key.may(Scope::Publish) && key.tenant == self.caller.tenant) {
             return Err(End::Ours(Close::Disconnected));
         }
@@ -229,7 +229,7 @@ impl<'a> Taker<'a> {
     /// A stream that is too fast is slowed down: refusing calls would break their order.
     async fn keep_pace(&self) {
         let api = &self.caller.api;
-        let one = Duration::from_secs(1) / api.inner.limits.api_calls_per_second.max(1);
+        let one = Duration::from_secs(1) / api.inner.limits.get().api_calls_per_second.max(1);
         while !api.is_in_pace(self.caller.key) && api.inner.readiness.is_ready() {
             tokio::time::sleep(one.clamp(Duration::from_millis(1), Duration::from_millis(100))).await;
         }

@@ -1,0 +1,14 @@
+//! Calls that the server makes to others: one small client, for questions that are a GET and a short answer.
+//!
+//! It promises: a time and a size that no answer exceeds, no redirects, no proxy from the environment, few connections,
+//! and errors in which nothing that was sent or received stands. It knows nothing of what it asks for.
+
+mod client;
+mod error;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+pub use client::{Answer, Bounds, Client};
+pub use error::{CallError, TrustError};
