@@ -4,7 +4,7 @@ mod support;
 
 use carillon::{
     auth::{Grant, sign},
-    config::JwtKey,
+    config::{JwtAlgorithm, JwtKey},
     protocol::{Tenant, Timestamp, UserId},
 };
 use reqwest::Method;
@@ -63,10 +63,8 @@ async fn connect(server: &Server, tenant: &str, (path, user): (&str, User<'_>)) 
         ttl_seconds: 3_600,
     };
     let key = JwtKey {
-        id: "both".into(),
-        secret: SECRET.to_vec(),
         tenants: vec![Tenant::new("red").expect("a tenant"), Tenant::new("blue").expect("a tenant")],
-        ..JwtKey::development()
+        ..JwtKey::secret("both", JwtAlgorithm::Hs256, SECRET)
     };
     let token = sign(&key, &grant).expect("signed");
     let request = socket::request(server.address(), path, Some(&token));

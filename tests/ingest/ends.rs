@@ -10,16 +10,18 @@ use serde_json::{Value, json};
 async fn a_leaving_server_answers_what_it_took_and_says_when_to_come_back() {
     let mut server = Options::default().set("DRAIN__SECONDS", 5).start();
     let mut streams = Vec::new();
-    for user in 0..4 {
+    for user in 0..3 {
         let mut stream = Stream::open(&server).await;
-        let calls: Vec<Value> = (0..2_000).map(|nth| notify(user, nth)).collect();
-        for calls in calls.chunks(100) {
+        let calls: Vec<Value> = (0..300).map(|nth| notify(user, nth)).collect();
+        for calls in calls.chunks(50) {
             stream.send(calls).await;
         }
         assert_eq!(stream.answer().await["status"], 201);
         streams.push(stream);
     }
+    let mut idle = Stream::open(&server).await;
     server.terminate();
+    assert_eq!(idle.next().await.expect_err("closed").expect("with a code").0, 1012);
     let mut answered = Vec::new();
     for stream in &mut streams {
         let mut count = 1_u64;
