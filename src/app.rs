@@ -11,10 +11,12 @@ use crate::{
     config::{Config, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
+    outbound::TrustError,
     records::retention,
     session::House,
     telemetry,
     transport::{self, Caps, Gate, Serving, TlsError},
+    webhook::Webhook,
 };
 mod demo;
 
@@ -41,6 +43,9 @@ pub enum ServerError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Whom the webhook's certificate may be from.
+    #[error("auth.webhook_ca: {0}")]
+    Trust(#[from] TrustError),
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -89,6 +94,7 @@ impl Server {
             None => None,
         };
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let webhook = Webhook::new(&config.auth.webhook, &tracker)?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let broker = Broker::start(&config.limits, shards, &shutdown, &tracker);
         let surroundings =
@@ -102,9 +108,12 @@ impl Server {
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
         tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
-        let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
+        let house = Arc::new(House::new(endpoints.clone(), broker.clone(), &config.limits));
         let door = Arc::new(Door::new(&config.auth, config.server.dev));
-        let gate = Arc::new(Gate::new(door, house, (Caps::new(&config.limits), config.server.node_id)));
+        if let Some(webhook) = &webhook {
+            tracker.spawn(webhook.clone().watch((endpoints, broker.clone()), shutdown.clone()));
+        }
+        let gate = Gate::new(door, house, (Caps::new(&config.limits), config.server.node_id)).asking(webhook);
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -130,7 +139,7 @@ impl Server {
         };
         let public = http::router(&api, &config, extra);
         let serving = Serving {
-            gate: Some(gate),
+            gate: Some(Arc::new(gate)),
             router: public,
             tls,
             trusted_proxies: config.server.trusted_proxies.clone().into(),

@@ -17,6 +17,7 @@
 //! - [`cluster`]: the only place that names openraft.
 //! - [`http`]: the server API, health, metrics, pages.
 //! - [`outbound`]: calls that the server makes to others.
+//! - [`webhook`]: the app's word on who a handshake is from.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`app`]: the only place where the parts are wired together.
 //!
@@ -64,3 +65,4 @@ pub mod records;
 pub mod session;
 pub mod telemetry;
 pub mod transport;
+pub mod webhook;

@@ -19,6 +19,7 @@ mod sections;
 mod target;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use auth::{ApiKey, Auth, JwtAlgorithm, JwtKey, Scope};
 pub use describe::{default_toml, environment_help};
@@ -29,3 +30,4 @@ pub use origin::OriginPattern;
 pub(crate) use origin::split_host_port;
 pub use sections::{Config, Drain, Log, Presence, Retention, Server, Storage, Tls};
 pub use target::{Target, TargetError};
+pub use webhook::Webhook;

@@ -5,6 +5,7 @@ use super::{
     keys::{read_api_keys, read_jwt_keys},
     mistake::Mistake,
     raw::Node,
+    webhook,
 };
 use std::{net::SocketAddr, ops::RangeInclusive};
 
@@ -209,6 +210,12 @@ pub(super) static SETTINGS: &[Setting] = &[
             },
         },
     },
+    webhook::URL,
+    webhook::HEADERS,
+    webhook::TENANTS,
+    webhook::CA,
+    webhook::TIMEOUT,
+    webhook::GRACE,
     Setting {
         path: "auth.jwt",
         doc: "Keys that may sign tokens. A plain string is the secret of one key with the id \"main\".",
@@ -229,7 +236,7 @@ tenants = ["default"]                 # whom it may sign for"#,
             example: r#"[[auth.api_keys]]
 id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
-scopes = ["publish", "read"]          # publish, read, admin
+scopes = ["publish", "read"]          # publish, read, admin, tickets
 tenant = "default""#,
             read: read_api_keys,
         },

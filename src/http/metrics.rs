@@ -36,7 +36,7 @@ fn admit(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<(), ApiErro
     if peer.ip().to_canonical().is_loopback() && !forwarded {
         return Ok(());
     }
-    check_scope(api.key(headers)?, Scope::Read)
+    check_scope(&api.key(headers)?.scopes, Scope::Read)
 }
 
 impl Api {
