@@ -17,6 +17,7 @@ use crate::{
     session::House,
     telemetry,
     transport::{self, Caps, Serving, TlsError},
+    webhook::Webhook,
 };
 mod demo;
 mod reload;
@@ -46,9 +47,12 @@ pub enum ServerError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Certificate authorities for fetching key sets.
-    #[error("jwks_ca_file: {0}")]
+    /// Whom the webhook's certificate may be from.
+    #[error("auth.webhook_ca: {0}")]
     Trust(#[from] TrustError),
+    /// Whom the certificates of key sets may be from.
+    #[error("jwks_ca_file in auth.jwt: {0}")]
+    Jwks(TrustError),
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -92,7 +96,7 @@ impl Server {
         transport::raise_open_files(config.limits.connections_total);
         let tls = Live::new(config.server.tls.as_ref().map(transport::acceptor).transpose()?);
         let jwks = Jwks::default();
-        let key_sets = jwks.prepare(&config.auth)?;
+        let key_sets = jwks.prepare(&config.auth).map_err(ServerError::Jwks)?;
         // Bound first: a second server on the same port ends here, before it touches anything.
         let listener = bind(config.server.listen, "server.listen").await?;
         let admin = match config.server.admin_listen {
@@ -100,6 +104,7 @@ impl Server {
             None => None,
         };
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let webhook = Webhook::new(&config.auth.webhook, &tracker)?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let broker = Broker::start(&config.limits, shards, &shutdown, &tracker);
         let surroundings =
@@ -114,7 +119,10 @@ impl Server {
         let (retention, to_keep) = watch::channel(config.retention.clone());
         tracker.spawn(retention::keep(records.clone(), to_keep, shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
-        let house = Arc::new(House::new(endpoints, broker.clone(), &config.limits));
+        let house = Arc::new(House::new(endpoints.clone(), broker.clone(), &config.limits));
+        if let Some(webhook) = &webhook {
+            tracker.spawn(webhook.clone().watch((endpoints, broker.clone()), shutdown.clone()));
+        }
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -138,7 +146,7 @@ impl Server {
             shutdown: shutdown.clone(),
         };
         live.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
-        let serving = live.serving(http::router(&api, &config, extra), config.server.node_id);
+        let serving = live.serving(http::router(&api, &config, extra), (webhook, config.server.node_id));
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),

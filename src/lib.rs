@@ -18,6 +18,7 @@
 //! - [`http`]: the server API, health, metrics, pages.
 //! - [`jwks`]: key sets that others keep, fetched and refreshed.
 //! - [`outbound`]: calls that the server makes to others.
+//! - [`webhook`]: the app's word on who a handshake is from.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`app`]: the only place where the parts are wired together.
 //!
@@ -66,3 +67,4 @@ pub mod records;
 pub mod session;
 pub mod telemetry;
 pub mod transport;
+pub mod webhook;

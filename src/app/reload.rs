@@ -2,13 +2,14 @@
 
 use crate::{
     auth::{ApiKeys, Door},
-    config::{Changes, Config, Live, Retention, changes},
+    config::{Auth, Changes, Config, Live, Retention, changes},
     http::Api,
     jwks::Jwks,
     outbound::TrustError,
     session::House,
     telemetry,
     transport::{self, Caps, Gate, Serving, TlsError},
+    webhook::Webhook,
 };
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc};
@@ -23,7 +24,7 @@ pub enum ReloadError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Certificate authorities for fetching key sets.
-    #[error("jwks_ca_file: {0}")]
+    #[error("jwks_ca_file in auth.jwt: {0}")]
     Trust(#[from] TrustError),
 }
 
@@ -58,9 +59,9 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What the public listener serves.
-    pub(super) fn serving(&self, router: axum::Router, node_id: u64) -> Serving {
+    pub(super) fn serving(&self, router: axum::Router, (webhook, node_id): (Option<Webhook>, u64)) -> Serving {
         let among = (self.caps.clone(), node_id);
-        let gate = Gate::new((self.door.clone(), self.jwks.clone()), self.house.clone(), among);
+        let gate = Gate::new((self.door.clone(), self.jwks.clone()), self.house.clone(), among).asking(webhook);
         Serving {
             gate: Some(Arc::new(gate)),
             router,
@@ -100,7 +101,9 @@ impl Reloader {
         tls.set(acceptor);
         trusted_proxies.set(config.server.trusted_proxies.clone());
         retention.send_if_modified(|kept| std::mem::replace(kept, config.retention.clone()) != config.retention);
-        door.set(Door::with_keys(&config.auth, dev, jwks.fetched()));
+        // Whom the app is asked about goes with who asks it, which waits for a restart.
+        let auth = Auth { webhook: self.inner.started.auth.webhook.clone(), ..config.auth.clone() };
+        door.set(Door::with_keys(&auth, dev, jwks.fetched()));
         let asked = jwks.install(sources, (tracker, shutdown));
         *self.inner.latest.lock() = config;
         asked.all().await;

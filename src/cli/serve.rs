@@ -128,7 +128,7 @@ async fn one_of(terminate: &mut Signal, interrupt: &mut Signal) {
 fn failure(error: &ServerError) -> Failure {
     let exit = match error {
         ServerError::Listen { .. } => Exit::Unavailable,
-        ServerError::Tls(_) | ServerError::Trust(_) => Exit::Config,
+        ServerError::Tls(_) | ServerError::Trust(_) | ServerError::Jwks(_) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
         ServerError::Start(_) | ServerError::Failed => Exit::Internal,
     };

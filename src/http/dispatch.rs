@@ -78,12 +78,12 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     }
     let key = api.key(&parts.headers)?;
     api.check_pace(&key)?;
-    check_scope(&key, route.scope)?;
-    let tenant = key.tenant.clone();
+    check_scope(&key.scopes, route.scope)?;
+    let (tenant, scopes) = (key.tenant.clone(), key.scopes.clone());
     let ids = path_ids(&mut parts).await?;
     let body = read_body(body, api.inner.limits.get().api_body_bytes).await?;
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
-    (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
+    (route.answer)(Request { api, tenant, scopes, ids, uri: parts.uri, retry, body }).await
 }
 
 fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instant) -> Response<Body> {
@@ -118,11 +118,11 @@ impl Api {
     }
 }
 
-pub(super) fn check_scope(key: &ApiKey, needs: Scope) -> Result<(), ApiError> {
-    if key.may(needs) {
+pub(super) fn check_scope(has: &[Scope], needs: Scope) -> Result<(), ApiError> {
+    if has.contains(&needs) {
         return Ok(());
     }
-    let has: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let has: Vec<_> = has.iter().map(|scope| scope.as_str()).collect();
     Err(ApiError::Scope { needs, has: if has.is_empty() { "none".into() } else { has.join(", ") } })
 }
 

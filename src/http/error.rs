@@ -76,6 +76,9 @@ pub enum ApiError {
         /// The limit.
         per_second: u32,
     },
+    /// 429: see [`Rejection::TooManyTickets`].
+    #[error("{0}")]
+    TooManyTickets(Rejection),
     /// 503: see [`ProposeError`].
     #[error(transparent)]
     Propose(#[from] ProposeError),
@@ -113,7 +116,7 @@ impl ApiError {
             Self::KeyReused => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooFast { .. } | Self::TooManyTickets(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -134,6 +137,7 @@ impl ApiError {
             Self::TooLarge { .. } => "too_large",
             Self::Invalid { .. } => "invalid",
             Self::TooFast { .. } => "too_fast",
+            Self::TooManyTickets(_) => "too_many_tickets",
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
             Self::NotReady(_) => "not_ready",
@@ -169,7 +173,11 @@ impl ApiError {
                     headers.insert(header::ALLOW, allow);
                 }
             }
-            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => {
+            Self::TooFast { .. }
+            | Self::TooManyTickets(_)
+            | Self::Propose(_)
+            | Self::Overloaded
+            | Self::NotReady(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
@@ -196,6 +204,9 @@ impl From<Rejection> for ApiError {
         let field = Some("data".to_owned());
         match rejection {
             Rejection::KeyReused => Self::KeyReused,
+            Rejection::TooManyTickets { .. } => Self::TooManyTickets(rejection),
+            // Only the door spends tickets; of 256 random bits none is issued twice.
+            Rejection::TicketGone => Self::Internal,
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }

@@ -94,6 +94,20 @@ impl Object {
             .transpose()
     }
 
+    /// An integer within a range, if it is there.
+    pub(super) fn optional_integer(
+        &mut self,
+        name: &'static str,
+        (least, most): (u64, u64),
+    ) -> Result<Option<u64>, ApiError> {
+        let Some(raw) = self.optional(name) else { return Ok(None) };
+        let value = serde_json::from_str(raw.get()).ok().filter(|value| (least..=most).contains(value));
+        value.map(Some).ok_or_else(|| {
+            let got = shown(raw.get());
+            ApiError::invalid(name, format!("{name} must be an integer from {least} to {most}, not {got}"))
+        })
+    }
+
     /// An object that must be there, as text.
     pub(super) fn object(&mut self, name: &'static str) -> Result<Box<RawValue>, ApiError> {
         self.optional_object(name)?.ok_or_else(|| missing(name, "a JSON object"))

@@ -4,11 +4,15 @@ use super::{
     Api, ApiError, Object,
     answer::Answer,
     calls::{Task, run::counting_ends},
+    dispatch::check_scope,
     object::shown,
     retry::Retry,
 };
 use crate::{
-    config::limits::{PAGE_DEFAULT, PAGE_MAX},
+    config::{
+        Scope,
+        limits::{PAGE_DEFAULT, PAGE_MAX},
+    },
     protocol::{Tenant, UserId},
 };
 use axum::http::Uri;
@@ -20,6 +24,8 @@ pub(crate) struct Request {
     pub(super) api: Api,
     /// Of the key: a caller never names one.
     pub(super) tenant: Tenant,
+    /// Of the key, for calls in which one field takes more than the call itself.
+    pub(super) scopes: Vec<Scope>,
     /// What stands in the places of `{…}`, decoded, in order.
     pub(super) ids: Vec<String>,
     pub(super) uri: Uri,
@@ -29,6 +35,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Refuses a key without this scope, beside that of the route.
+    pub(super) fn needs(&self, scope: Scope) -> Result<(), ApiError> {
+        check_scope(&self.scopes, scope)
+    }
+
     /// The nth id of the path.
     pub(super) fn id(&self, nth: usize) -> &str {
         self.ids.get(nth).map_or("", String::as_str)

@@ -1,7 +1,7 @@
 //! The one table of the server API: method, path, the scope that it takes, and what answers.
 
 use super::{ApiError, answer::Answer, calls, request::Request};
-use crate::config::Scope::{self, Admin, Publish, Read};
+use crate::config::Scope::{self, Admin, Publish, Read, Tickets};
 use std::{future::Future, pin::Pin};
 
 /// Where the server API stands.
@@ -58,6 +58,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/users/{id}" Read calls::get_user;
     DELETE "/users/{id}" Admin calls::erase_user;
     POST "/users/{id}/disconnect" Admin calls::disconnect;
+    POST "/tickets" Tickets calls::issue_ticket;
     GET "/presence" Read calls::online;
     GET "/users/{id}/presence" Read calls::presence_of;
     GET "/stats" Read calls::stats;

@@ -95,9 +95,9 @@ async fn an_answer_that_is_too_long_or_breaks_off_is_none() {
                 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
                    40\r\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n1\r\na\r\n0\r\n\r\n";
-    let table = [
-        (&*long, CallError::TooLarge(64)),
-        (&*chunked, CallError::TooLarge(64)),
+    let table: [(&str, CallError); 7] = [
+        (&long, CallError::TooLarge(64)),
+        (&chunked, CallError::TooLarge(64)),
         ("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\ncut", CallError::Broken),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\ncut", CallError::Broken),
         ("", CallError::Broken),

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, tickets, txn::Txn,
 };
 use crate::protocol::{GroupName, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -125,6 +125,9 @@ impl<S: Read> Step<'_, '_, S> {
                 presence::go_offline(self, user, (*node, *epoch), (*seen, *activity))
             }
             Op::NoteActivity { users } => presence::note_activity(self, users),
+            Op::IssueTicket { hash, grant, expires_at } => tickets::issue(self, *hash, (grant, *expires_at)),
+            Op::SpendTicket { hash } => tickets::spend(self, hash),
+            Op::SweepTickets => tickets::sweep(self),
         }
     }
 

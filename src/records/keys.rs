@@ -26,6 +26,9 @@ pub(crate) enum Table {
     Nodes = 15,
     Erasures = 16,
     LockedOut = 17,
+    Tickets = 18,
+    TicketOrder = 19,
+    TicketCounts = 20,
 }
 
 /// A row's key.
@@ -98,6 +101,13 @@ impl Key {
         at
     }
 
+    /// A ticket, whosever it is: whoever shows it does not say of which tenant.
+    pub(crate) fn ticket(hash: &[u8; 32]) -> Self {
+        let mut at = Self::new(Table::Tickets);
+        at.0.extend_from_slice(hash);
+        at
+    }
+
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {
         Self::new(Table::Nodes).number(node)
@@ -114,6 +124,12 @@ impl Key {
         }
         Self(end)
     }
+}
+
+/// The tenant that a key of [`Key::tenant`] names.
+pub(crate) fn tenant_of(key: &[u8]) -> Option<Tenant> {
+    let name = key.get(1..)?.split(|b| *b == 0).next()?;
+    Tenant::new(std::str::from_utf8(name).ok()?).ok()
 }
 
 /// The tenant and the user that a key of [`Key::user`] or [`Key::user_row`] names.

@@ -21,13 +21,14 @@ pub mod retention;
 pub mod roster;
 pub mod rows;
 pub mod subscriptions;
+pub mod tickets;
 mod txn;
 
 #[cfg(test)]
 mod apply_tests;
 
 pub use apply::apply_batch;
-pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
+pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply, TicketGrant};
 pub use effect::{Effect, EffectKind};
 pub use handle::{Records, now};
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};

@@ -1,6 +1,6 @@
-//! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
+//! Forgetting what is too much or too old (notifications, tickets), and finishing erasures: a task that proposes, in small parts.
 
-use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now};
+use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, now, tickets};
 use crate::{
     config::Retention,
     protocol::{Tenant, Timestamp, UserId},
@@ -44,6 +44,9 @@ pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, sh
 async fn round(records: &Records, settings: &Retention) -> Result<(), KeepError> {
     for (tenant, user) in records.read(|rows| erase::unfinished(rows))? {
         erase_user(records, &tenant, &user).await?;
+    }
+    for tenant in records.read(|rows| tickets::expired(rows, now()))? {
+        while matches!(records.propose(&tenant, Op::SweepTickets).await?.reply, Reply::Progress { more: true, .. }) {}
     }
     if settings.notifications_per_user == 0 && settings.notifications_days == 0 {
         return Ok(());

@@ -7,6 +7,7 @@
 mod commands;
 mod machine;
 mod model;
+mod tickets;
 
 use carillon::records::Reply;
 use commands::{Step, steps};

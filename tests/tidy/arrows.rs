@@ -18,7 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("broker", &["config", "protocol", "telemetry"]),
     ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry"]),
     ("session", &["auth", "broker", "config", "endpoints", "protocol", "telemetry"]),
-    ("transport", &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry"]),
+    ("webhook", &["auth", "broker", "config", "endpoints", "outbound", "protocol", "records", "telemetry"]),
+    ("transport", &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "webhook"]),
     ("cluster", &["broker", "config", "protocol", "records", "telemetry"]),
     ("http", &["auth", "broker", "cluster", "config", "endpoints", "protocol", "records", "session", "telemetry"]),
     (
@@ -37,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "session",
             "telemetry",
             "transport",
+            "webhook",
         ],
     ),
     ("cli", &["app", "auth", "cluster", "config", "outbound", "protocol", "telemetry"]),

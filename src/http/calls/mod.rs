@@ -9,6 +9,7 @@ mod notifications;
 mod presence;
 pub(super) mod run;
 mod stats;
+mod tickets;
 mod updates;
 mod users;
 
@@ -16,6 +17,7 @@ pub use admin::{RaiseAlert, UpdateAdminDashboard};
 pub use groups::{Broadcast, GroupSend, Multicast};
 pub use inbox::{ChangeInbox, InboxChange};
 pub use notifications::{Receivers, SendNotification};
+pub use tickets::{IssueTicket, IssuedTicket};
 pub use updates::{Update, UpdateKind};
 pub use users::PutUser;
 
@@ -25,6 +27,7 @@ pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
 pub(super) use notifications::send as send_notification;
 pub(super) use presence::{online, presence_of};
 pub(super) use stats::stats;
+pub(super) use tickets::issue_ticket;
 pub(super) use updates::{dashboard, expiry_warning, payment, payments, subscription};
 pub(super) use users::{disconnect, erase_user, get_user, put_user};
 

@@ -57,7 +57,7 @@ impl PutUser {
     }
 }
 
-fn check_name(field: &str, name: Option<&str>, least: usize) -> Result<(), ApiError> {
+pub(super) fn check_name(field: &str, name: Option<&str>, least: usize) -> Result<(), ApiError> {
     let chars = name.map_or(least, |name| name.chars().count());
     if (least..=NAME_CHARS_MAX).contains(&chars) {
         return Ok(());
