@@ -197,6 +197,29 @@ fn a_token_is_signed_with_the_key_of_the_configuration() {
 }
 
 #[test]
+fn a_public_key_signs_nothing_and_the_command_says_who_does() {
+    let pem = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tokens/fixtures/p256.pub.pem");
+    let public = format!("{{id = \"app\", algorithm = \"ES256\", public_key_file = {pem:?}}}");
+    let secret = "{id = \"hs\", algorithm = \"HS512\", token_type = \"at+jwt\", secret = \"\
+                  0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}";
+    let run = |keys: String, args: &[&str]| {
+        let args = [&["token", "--user", "1"], args].concat();
+        carillon_with(&args, &[("CARILLON_AUTH__JWT", &keys)])
+    };
+    let refused = run(format!("[{public}]"), &[]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(64), ""));
+    assert!(refused.err.contains("only public keys and key sets (app)") && refused.err.contains("private key is with"));
+    let both = format!("[{public}, {secret}]");
+    let refused = run(both.clone(), &["--key", "app"]);
+    assert!(refused.err.contains("\"app\" is a public key or a key set"), "{}", refused.err);
+    let signed = run(both.clone(), &[]);
+    let vars = [("CARILLON_AUTH__JWT".to_owned(), both)];
+    let auth = config::load(None, vars.into_iter(), &[]).expect("settings").auth;
+    let identity = admit(&auth, false, signed.out.trim(), Endpoint::Dashboard).expect("the first key with a secret");
+    assert_eq!(identity.user.as_str(), "1");
+}
+
+#[test]
 fn a_new_key_is_another_every_time_and_its_lines_are_a_configuration() {
     let one = carillon(&["key", "new"]);
     let two = carillon(&["key", "new", "--scopes", "admin,read,read", "--tenant", "acme", "--id", "ops"]);

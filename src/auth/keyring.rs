@@ -69,9 +69,16 @@ enum Keys {
     Fetched(JwksUrl),
 }
 
-/// The keys that count: the configured ones, and in development mode without any the fixed one.
+/// The keys that count: the configured ones, and in development mode without any the fixed one; each with what its
+/// tokens must say, its own rules or those for all.
 pub fn keys_in_force(auth: &config::Auth, dev: bool) -> Vec<JwtKey> {
-    if auth.jwt.is_empty() && dev { vec![JwtKey::development()] } else { auth.jwt.clone() }
+    let mut keys = if auth.jwt.is_empty() && dev { vec![JwtKey::development()] } else { auth.jwt.clone() };
+    for key in &mut keys {
+        key.issuer = key.issuer.take().or_else(|| auth.issuer.clone());
+        key.audience = key.audience.take().or_else(|| auth.audience.clone());
+        key.token_type = key.token_type.take().or_else(|| auth.token_type.clone());
+    }
+    keys
 }
 
 impl Keyring {
@@ -82,12 +89,8 @@ impl Keyring {
                 KeySource::File(set) => Keys::Own(keys_of(&set).into()),
                 KeySource::Url(url) => Keys::Fetched(url),
             },
-            rules: Rules {
-                issuer: entry.issuer.or_else(|| auth.issuer.clone()),
-                audience: entry.audience.or_else(|| auth.audience.clone()),
-                leeway_seconds: auth.leeway_seconds,
-            },
-            token_type: entry.token_type.or_else(|| auth.token_type.clone()),
+            rules: Rules { issuer: entry.issuer, audience: entry.audience, leeway_seconds: auth.leeway_seconds },
+            token_type: entry.token_type,
             tenants: entry.tenants,
         };
         Self { entries: keys_in_force(auth, dev).into_iter().map(entry).collect(), fetched }

@@ -55,8 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = serve::Arguments { config: arguments.config.clone(), dev: arguments.dev, ..Default::default() };
     let config = settings.load()?;
     let key = choose_key(arguments, &config)?;
-    let token =
-        sign(&key, &grant(arguments, &key, &config)?).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let token = sign(&key, &grant(arguments, &key)?).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     print(&token);
     Ok(())
 }
@@ -77,11 +76,7 @@ fn choose_key(arguments: &Arguments, config: &Config) -> Result<JwtKey, Failure>
         );
         return Err(Failure::new(Exit::Usage, message));
     }
-    let rules = |mut key: JwtKey| {
-        key.token_type = key.token_type.or_else(|| config.auth.token_type.clone());
-        key
-    };
-    keys.into_iter().find(fits).map(rules).ok_or_else(|| {
+    keys.into_iter().find(fits).ok_or_else(|| {
         let wanted = match (&arguments.key, &arguments.tenant) {
             (Some(id), _) => format!("has the id {id:?}"),
             (None, Some(tenant)) => format!("may sign for tenant {tenant}"),
@@ -91,7 +86,7 @@ fn choose_key(arguments: &Arguments, config: &Config) -> Result<JwtKey, Failure>
     })
 }
 
-fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Result<Grant, Failure> {
+fn grant(arguments: &Arguments, key: &JwtKey) -> Result<Grant, Failure> {
     let tenant = match (&arguments.tenant, key.tenants.as_slice()) {
         (Some(tenant), _) => tenant.clone(),
         (None, [only]) => only.clone(),
@@ -107,8 +102,8 @@ fn grant(arguments: &Arguments, key: &JwtKey, config: &Config) -> Result<Grant, 
         first_name: arguments.first_name.clone(),
         last_name: arguments.last_name.clone(),
         is_staff: arguments.staff,
-        issuer: key.issuer.clone().or_else(|| config.auth.issuer.clone()),
-        audience: key.audience.clone().or_else(|| config.auth.audience.clone()),
+        issuer: key.issuer.clone(),
+        audience: key.audience.clone(),
         issued_at: Timestamp::from_seconds(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
         ttl_seconds: arguments.ttl,
     })
