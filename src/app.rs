@@ -17,6 +17,7 @@ use crate::{
     session::House,
     telemetry,
     transport::{self, Caps, Serving, TlsError},
+    webhook::Webhook,
 };
 mod demo;
 mod reload;
@@ -46,7 +47,10 @@ pub enum ServerError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Certificate authorities for fetching key sets.
+    /// Whom the webhook's certificate may be from.
+    #[error("auth.webhook_ca: {0}")]
+    Trust(#[from] TrustError),
+    /// Whom the certificates of key sets may be from.
     #[error("jwks_ca_file in auth.jwt: {0}")]
     Jwks(TrustError),
     /// The data directory, or the node on it.
@@ -101,6 +105,7 @@ impl Server {
             None => None,
         };
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let webhook = Webhook::new(&config.auth.webhook, &tracker)?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
         let broker = Broker::start(&config.limits, shards, &shutdown, &tracker);
         let surroundings =
@@ -117,7 +122,10 @@ impl Server {
         tracker.spawn(retention::keep_journal(records.clone(), to_keep, shutdown.clone()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
-        let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &config.limits)));
+        let house = Arc::new(House::new(endpoints.clone(), broker.clone(), (entrance.clone(), &config.limits)));
+        if let Some(webhook) = &webhook {
+            tracker.spawn(webhook.clone().watch((endpoints, broker.clone()), shutdown.clone()));
+        }
         let readiness = Readiness::default();
         let api = Api::new(http::Parts {
             config: &config,
@@ -142,7 +150,7 @@ impl Server {
             shutdown: shutdown.clone(),
         };
         live.entrance.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
-        let serving = live.serving(http::router(&api, &config, extra), &config);
+        let serving = live.serving(http::router(&api, &config, extra), (webhook, &config));
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),

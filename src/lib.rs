@@ -18,6 +18,7 @@
 //! - [`http`]: the server API, health, metrics, pages.
 //! - [`jwks`]: key sets that others keep, fetched and refreshed.
 //! - [`outbound`]: calls that the server makes to others.
+//! - [`webhook`]: the app's word on who a handshake is from.
 //! - [`config`], [`telemetry`], [`cli`]: settings, logs and counters, the command line.
 //! - [`tally`], [`wall_clock`]: how many were reached, what time it is; known to all who need them.
 //! - [`app`]: the only place where the parts are wired together.
@@ -69,3 +70,4 @@ pub mod tally;
 pub mod telemetry;
 pub mod transport;
 pub mod wall_clock;
+pub mod webhook;

@@ -2,13 +2,14 @@
 
 use crate::{
     auth::{ApiKeys, Door},
-    config::{Changes, Config, Live, Retention, changes},
+    config::{Auth, Changes, Config, Live, Retention, changes},
     http::Api,
     jwks::Entrance,
     outbound::TrustError,
     session::House,
     telemetry,
     transport::{self, Caps, Gate, Room, Serving, TlsError},
+    webhook::Webhook,
 };
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc};
@@ -59,9 +60,9 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What the public listener serves.
-    pub(super) fn serving(&self, router: axum::Router, config: &Config) -> Serving {
+    pub(super) fn serving(&self, router: axum::Router, (webhook, config): (Option<Webhook>, &Config)) -> Serving {
         let among = (self.caps.clone(), config.server.node_id);
-        let gate = Gate::new(self.entrance.clone(), self.house.clone(), among);
+        let gate = Gate::new(self.entrance.clone(), self.house.clone(), among).asking(webhook);
         Serving {
             gate: Some(Arc::new(gate)),
             router,
@@ -105,7 +106,9 @@ impl Reloader {
         tls.set(acceptor);
         trusted_proxies.set(config.server.trusted_proxies.clone());
         retention.send_if_modified(|kept| std::mem::replace(kept, config.retention.clone()) != config.retention);
-        door.set(Door::with_keys(&config.auth, dev, jwks.fetched()));
+        // Whom the app is asked about goes with who asks it, which waits for a restart.
+        let auth = Auth { webhook: self.inner.started.auth.webhook.clone(), ..config.auth.clone() };
+        door.set(Door::with_keys(&auth, dev, jwks.fetched()));
         let asked = jwks.install(sources, (tracker, shutdown));
         *self.inner.latest.lock() = config;
         asked.all().await;

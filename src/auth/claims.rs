@@ -48,7 +48,7 @@ impl Rules {
         self.addressed(&claims)?;
         Ok(Identity {
             tenant: tenant(claims.tenant.as_ref(), tenants)?,
-            user: subject(claims.sub.as_ref())?,
+            user: subject("sub", claims.sub.as_ref())?,
             username: name("username", claims.username)?,
             first_name: name("first_name", claims.first_name)?,
             last_name: name("last_name", claims.last_name)?,
@@ -58,7 +58,7 @@ impl Rules {
         })
     }
 
-    /// `iat` and the end of validity, if `now` lies between `nbf`, `iat` and `exp`.
+    /// The earliest that `iat` may mean and the end of validity, if `now` lies between `nbf`, `iat` and `exp`.
     fn times(&self, claims: &Claims, now: Timestamp) -> Result<(Option<Timestamp>, Timestamp), Refusal> {
         let leeway = i64::try_from(self.leeway_seconds).unwrap_or(i64::MAX);
         let exp = seconds("exp", claims.exp.as_ref())?.ok_or(Refusal::ClaimMissing { claim: "exp" })?;
@@ -72,7 +72,10 @@ impl Rules {
             at => Ok(at),
         };
         begun("nbf", claims.nbf.as_ref())?;
-        Ok((begun("iat", claims.iat.as_ref())?, expires_at))
+        // A signer's clock may be ahead by the leeway: then the token is older than it says, and what was revoked since
+        // must not outlive that.
+        let issued_at = begun("iat", claims.iat.as_ref())?.map(|at| at.plus_seconds(-leeway));
+        Ok((issued_at, expires_at))
     }
 
     /// Whether the token is from whom and for whom it must be.
@@ -104,16 +107,16 @@ fn seconds(claim: &'static str, value: Option<&Value>) -> Result<Option<Timestam
 }
 
 /// `sub`: Django's ids are integers, others' are strings; both name a user.
-fn subject(value: Option<&Value>) -> Result<UserId, Refusal> {
-    let value = value.ok_or(Refusal::ClaimMissing { claim: "sub" })?;
+pub(super) fn subject(claim: &'static str, value: Option<&Value>) -> Result<UserId, Refusal> {
+    let value = value.ok_or(Refusal::ClaimMissing { claim })?;
     UserId::from_wire(value).map_err(|_| Refusal::ClaimWrong {
-        claim: "sub",
+        claim,
         expected: "a user id: a non-negative integer, or 1 to 64 characters of A-Z a-z 0-9 _ . @ + -",
     })
 }
 
 /// The tenant that the token names and its key may sign for; without a name, the one that goes without saying.
-fn tenant(value: Option<&Value>, allowed: &[Tenant]) -> Result<Tenant, Refusal> {
+pub(super) fn tenant(value: Option<&Value>, allowed: &[Tenant]) -> Result<Tenant, Refusal> {
     let named = match value {
         None => match allowed {
             [only] => only.clone(),
@@ -127,7 +130,7 @@ fn tenant(value: Option<&Value>, allowed: &[Tenant]) -> Result<Tenant, Refusal> 
     if allowed.contains(&named) { Ok(named) } else { Err(Refusal::Tenant) }
 }
 
-fn name(claim: &'static str, value: Option<Value>) -> Result<String, Refusal> {
+pub(super) fn name(claim: &'static str, value: Option<Value>) -> Result<String, Refusal> {
     match value {
         None => Ok(String::new()),
         Some(Value::String(text)) if text.chars().count() <= NAME_CHARS_MAX => Ok(text),
@@ -135,7 +138,7 @@ fn name(claim: &'static str, value: Option<Value>) -> Result<String, Refusal> {
     }
 }
 
-fn staff(value: Option<&Value>) -> Result<bool, Refusal> {
+pub(super) fn staff(value: Option<&Value>) -> Result<bool, Refusal> {
     match value {
         None => Ok(false),
         Some(Value::Bool(staff)) => Ok(*staff),

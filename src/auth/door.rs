@@ -3,8 +3,10 @@
 use super::{
     FetchedKeys, Identity, Refusal,
     credential::{Credential, Places},
+    forward::{Forwarded, Forwards},
     origin::{Origins, is_loopback_host},
     subprotocol::Offer,
+    ticket::{self, TicketHash},
     token::Tokens,
 };
 use crate::{
@@ -21,6 +23,7 @@ use hyper::{
 pub struct Door {
     origins: Origins,
     tokens: Tokens,
+    forwards: Forwards,
     cookie: String,
     query_token: bool,
     /// Development mode: only requests for this machine's own names.
@@ -32,10 +35,26 @@ pub struct Door {
 pub struct Admission {
     /// Who it is.
     pub identity: Identity,
-    /// What to answer as `Sec-WebSocket-Protocol`; `None`: no such header.
-    pub subprotocol: Option<&'static str>,
-    /// What the socket will speak.
-    pub edition: Edition,
+    /// The edition that was asked for, and is answered as `Sec-WebSocket-Protocol`; `None`: no such header.
+    pub selected: Option<Edition>,
+}
+
+/// What a handshake from a page that may open sockets has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A token that is good.
+    Token(Admission),
+    /// Something that looks like a ticket: the log knows.
+    Ticket {
+        /// What is kept of tickets.
+        hash: TicketHash,
+        /// The `Origin` header, lower-case.
+        origin: Option<String>,
+        /// The edition that was asked for, if one was.
+        selected: Option<Edition>,
+    },
+    /// No token, but headers that the webhook is sent: the app knows.
+    Forwarded(Forwarded, Option<Edition>),
 }
 
 impl Door {
@@ -50,28 +69,46 @@ impl Door {
         Self {
             origins: Origins::new(&auth.allowed_origins, dev),
             tokens: Tokens::new(auth, dev, fetched),
+            forwards: Forwards::new(&auth.webhook),
             cookie: auth.cookie.clone(),
             query_token: auth.query_token || dev,
             loopback_only: dev,
         }
     }
 
-    /// Origin check, find the credential, verify it, staff check, choose the subprotocol.
+    /// Origin check, find the credential, verify it if it is a token, staff check, choose the subprotocol.
     ///
     /// A present `Origin` must be allowed, whatever the credential. An absent one is accepted only with
-    /// `Authorization: Bearer`: only programs leave it out, and a program can set that header; a cookie, a
-    /// subprotocol or a query without it is refused.
+    /// `Authorization: Bearer` or a ticket: only programs leave it out, and a program can send either, which no browser
+    /// adds by itself; a cookie, a subprotocol or `?token=` without it is refused. A ticket outranks everything: it is
+    /// never there by accident.
     ///
     /// # Errors
     /// The first thing that is wrong; always answered with 403.
-    pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
+    pub fn look(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Shown, Refusal> {
         if self.loopback_only && !head.headers.get_all(HOST).iter().all(is_loopback) {
             return Err(Refusal::HostForeign);
         }
         let has_origin = self.origins.check(&head.headers)?;
         let offer = Offer::read(&head.headers)?;
-        let Credential { token, bearer } =
-            Places { cookie: &self.cookie, query: self.query_token }.find(head, &offer)?;
+        let selected = offer.selected;
+        if let Some(hash) = ticket::in_query(head.uri.query())? {
+            return Ok(Shown::Ticket { hash, origin: Origins::shown(&head.headers), selected });
+        }
+        let found = Places { cookie: &self.cookie, query: self.query_token }.find(head, &offer);
+        let is_opaque = |found: &Credential<'_>| found.bearer && self.forwards.opaque_bearer(found.token);
+        let was_bearer = found.as_ref().is_ok_and(|found| found.bearer);
+        let token = match found {
+            Err(Refusal::CredentialMissing) => None,
+            found => Some(found?).filter(|found| !is_opaque(found)),
+        };
+        let Some(Credential { token, bearer }) = token else {
+            let forwarded = self.forwards.pick(&head.headers)?.ok_or(Refusal::CredentialMissing)?;
+            if !has_origin && !was_bearer {
+                return Err(Refusal::OriginMissing);
+            }
+            return Ok(Shown::Forwarded(forwarded, selected));
+        };
         if !has_origin && !bearer {
             return Err(Refusal::OriginMissing);
         }
@@ -79,8 +116,18 @@ impl Door {
         if endpoint.staff_only() && !identity.is_staff {
             return Err(Refusal::NotStaff);
         }
-        let subprotocol = offer.selected.map(Edition::subprotocol);
-        Ok(Admission { identity, subprotocol, edition: offer.selected.unwrap_or_default() })
+        Ok(Shown::Token(Admission { identity, selected }))
+    }
+
+    /// As [`Self::look`], where nothing but a token is known: tickets and the webhook take more than a look.
+    ///
+    /// # Errors
+    /// See [`Self::look`].
+    pub fn admit(&self, head: &Parts, endpoint: Endpoint, now: Timestamp) -> Result<Admission, Refusal> {
+        match self.look(head, endpoint, now)? {
+            Shown::Token(admission) => Ok(admission),
+            Shown::Ticket { .. } | Shown::Forwarded(..) => Err(Refusal::CredentialMissing),
+        }
     }
 
     /// Who a token is for, whatever it came with: a handshake, or a session that renews its credential. Whether it is

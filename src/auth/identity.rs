@@ -17,7 +17,7 @@ pub struct Identity {
     pub last_name: String,
     /// May open the admin endpoints.
     pub is_staff: bool,
-    /// When the credential was issued (`iat`); `None` if it does not say.
+    /// The earliest moment at which the credential may have been issued (`iat`, less the leeway); `None` if it does not say.
     pub issued_at: Option<Timestamp>,
     /// When the credential runs out: `exp`, and the leeway that is forgiven.
     pub expires_at: Timestamp,

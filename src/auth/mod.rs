@@ -7,6 +7,7 @@ mod api_key;
 mod claims;
 mod credential;
 mod door;
+mod forward;
 mod header;
 mod identity;
 mod keyring;
@@ -16,12 +17,17 @@ mod sign;
 mod subprotocol;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod token;
+mod vouched;
 
 pub use api_key::{ApiKeys, DEV_API_KEY, NewApiKey, hash_api_key};
-pub use door::{Admission, Door};
+pub use door::{Admission, Door, Shown};
+pub use forward::{Fingerprint, Forwarded};
 pub use identity::Identity;
 pub use keyring::{FetchedKeys, keys_in_force};
-pub use origin::is_loopback_host;
+pub use origin::{canonical_origin, is_loopback_host};
 pub use refusal::Refusal;
 pub use sign::{Grant, SignError, can_sign, sign};
+pub use ticket::{NewTicket, TicketHash};
+pub use vouched::Vouched;

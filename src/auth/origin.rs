@@ -33,6 +33,11 @@ impl Origins {
         if self.allows(&origin) { Ok(true) } else { Err(Refusal::OriginForeign { host: origin.shown() }) }
     }
 
+    /// The header that [`Self::check`] has let pass, as it is compared with what a ticket is bound to.
+    pub(super) fn shown(headers: &HeaderMap) -> Option<String> {
+        Some(headers.get(header::ORIGIN)?.to_str().ok()?.to_ascii_lowercase())
+    }
+
     fn allows(&self, origin: &Origin) -> bool {
         (self.loopback && is_loopback_name(&origin.host))
             || self.patterns.iter().any(|p| p.matches(&origin.host, origin.port, origin.default_port))
@@ -62,6 +67,13 @@ impl Origin {
     fn shown(&self) -> String {
         if self.port == self.default_port { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
+}
+
+/// `text` as browsers write the origin of a page, if it is one: what a ticket can be bound to.
+pub fn canonical_origin(text: &str) -> Option<String> {
+    let origin = Origin::parse(text)?;
+    let (scheme, _) = text.split_once("://")?;
+    Some(format!("{}://{}", scheme.to_ascii_lowercase(), origin.shown()))
 }
 
 fn is_loopback_name(host: &str) -> bool {

@@ -103,9 +103,19 @@ pub enum Refusal {
     /// `aud` does not name the configured audience.
     #[error("the token is not valid")]
     Audience,
-    /// The key may not sign for this tenant, or for several and the token does not say which.
+    /// The key (or the webhook) may not speak for this tenant, or for several and it is not said which.
     #[error("the token is not valid for this tenant")]
     Tenant,
+
+    /// `?ticket=` with something that no ticket looks like.
+    #[error("the ticket is malformed")]
+    TicketMalformed,
+    /// More bytes in the headers that the webhook is sent than any app sets.
+    #[error("the cookies are too long")]
+    ForwardedTooLong,
+    /// The webhook's answer is no JSON object, or has a field twice.
+    #[error("the answer is not a JSON object")]
+    AnswerMalformed,
 
     /// A staff-only endpoint, and the user is not staff.
     #[error("only staff may open this endpoint")]
@@ -154,6 +164,8 @@ impl Refusal {
             Self::Expired => "expired",
             Self::KeysMissing => "keys_missing",
             Self::NotStaff => "staff",
+            Self::TicketMalformed => "ticket",
+            Self::ForwardedTooLong => "webhook",
             _ => "token",
         }
     }

@@ -25,7 +25,7 @@ use shard::{Command, Shard};
 use std::{
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -53,6 +53,16 @@ struct Inner {
     draining: AtomicBool,
     failed: Arc<AtomicBool>,
     tracker: TaskTracker,
+    before_closing: OnceLock<Hook>,
+}
+
+/// What must be forgotten before a user is shown out, so that nobody comes back on it.
+struct Hook(Box<dyn Fn(&Tenant, &UserId) + Send + Sync>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 /// Stops the whole server if the task that holds it panics: half a broker is worse than none.
@@ -119,6 +129,7 @@ impl Broker {
                 draining: AtomicBool::new(false),
                 failed,
                 tracker: tracker.clone(),
+                before_closing: OnceLock::new(),
             }),
         }
     }
@@ -194,9 +205,14 @@ impl Broker {
 
     /// Closes sessions. The tally counts those that were not closing already.
     pub async fn close(&self, which: CloseTarget, why: Close) -> Tally {
+        if let (CloseTarget::User { tenant, user, .. }, Some(hook)) = (&which, self.inner.before_closing.get()) {
+            (hook.0)(tenant, user);
+        }
         let shards = match &which {
             CloseTarget::All => &self.inner.shards[..],
-            CloseTarget::User { tenant, user, .. } => std::slice::from_ref(self.shard_of_user(tenant, user)),
+            CloseTarget::User { tenant, user, .. } | CloseTarget::Session { tenant, user, .. } => {
+                std::slice::from_ref(self.shard_of_user(tenant, user))
+            }
         };
         let count = Arc::new(Count::new(shards.len()));
         for shard in shards {
@@ -206,6 +222,11 @@ impl Broker {
             }
         }
         Tally(count)
+    }
+
+    /// Has `hook` called before a user's sockets are closed. Only the first hook counts; it must not wait.
+    pub fn before_closing(&self, hook: impl Fn(&Tenant, &UserId) + Send + Sync + 'static) {
+        let _ = self.inner.before_closing.set(Hook(Box::new(hook)));
     }
 
     /// Closes every session with 1012, evenly over `window`, and at once any that joins later. Returns immediately;

@@ -63,6 +63,15 @@ pub enum CloseTarget {
         /// Only those on endpoints that are for staff.
         staff_only: bool,
     },
+    /// One.
+    Session {
+        /// Whose user.
+        tenant: Tenant,
+        /// Which user.
+        user: UserId,
+        /// Which session of the user.
+        session: SessionId,
+    },
     /// Everybody's.
     All,
 }
@@ -72,6 +81,7 @@ impl CloseTarget {
         let client = &session.client;
         match self {
             Self::All => true,
+            Self::Session { session, .. } => client.id == *session,
             Self::User { tenant, user, staff_only } => {
                 client.user == *user && client.tenant == *tenant && (!staff_only || client.endpoint.staff_only())
             }
@@ -200,6 +210,9 @@ impl Shard {
             Command::Join { session, group, done } => self.join(session, group, done),
             Command::Leave(id) => self.leave(id),
             Command::Renew(id) => self.seats.renew(id),
+            Command::Close { which: CloseTarget::Session { session, .. }, why, count } => {
+                count.add(u64::from(self.seats.get(session).is_some_and(|s| s.close(why))));
+            }
             Command::Close { which, why, count } => {
                 let closed = self.seats.iter().filter(|s| which.matches(s)).filter(|s| s.close(why)).count();
                 count.add(closed as u64);

@@ -131,7 +131,7 @@ fn failure(error: &ServerError) -> Failure {
         | ServerError::Start(StartError::Directory { .. } | StartError::Recover(RecoverError::InUse { .. })) => {
             Exit::Unavailable
         }
-        ServerError::Tls(_) | ServerError::Jwks(_) => Exit::Config,
+        ServerError::Tls(_) | ServerError::Trust(_) | ServerError::Jwks(_) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
         ServerError::Start(_) | ServerError::Failed => Exit::Internal,
     };

@@ -24,6 +24,8 @@ pub struct Auth {
     pub query_token: bool,
     /// Hosts whose pages may open sockets: `app.example.org`, `*.example.org`, `localhost:8000`.
     pub allowed_origins: Vec<String>,
+    /// Whom to ask about a handshake without a token.
+    pub webhook: super::Webhook,
     /// Keys for the server API.
     pub api_keys: Vec<ApiKey>,
 }
@@ -50,6 +52,8 @@ pub enum Scope {
     Read,
     /// Change users, disconnect, everything else.
     Admin,
+    /// Let somebody in: mint tickets. Saying who is staff takes `Admin` as well.
+    Tickets,
 }
 
 impl Default for Auth {
@@ -64,6 +68,7 @@ impl Default for Auth {
             cookie: "carillon_token".into(),
             query_token: false,
             allowed_origins: Vec::new(),
+            webhook: super::Webhook::default(),
             api_keys: Vec::new(),
         }
     }
@@ -78,7 +83,7 @@ impl ApiKey {
 
 impl Scope {
     /// Every scope, in the order people write them.
-    pub const ALL: [Self; 3] = [Self::Publish, Self::Read, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Admin, Self::Tickets];
 
     /// Its name in configuration and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -86,6 +91,7 @@ impl Scope {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Admin => "admin",
+            Self::Tickets => "tickets",
         }
     }
 

@@ -39,7 +39,7 @@ impl Checks<'_> {
     fn keys(&mut self) {
         let auth = &self.config.auth;
         // A key that was given and is wrong has been reported already.
-        if auth.jwt.is_empty() && !self.config.server.dev && !self.given("auth.jwt") {
+        if auth.jwt.is_empty() && auth.webhook.url.is_none() && !self.config.server.dev && !self.given("auth.jwt") {
             let right = format!("{MAKE_A_SECRET} in auth.jwt, or in CARILLON_AUTH__JWT; or start with --dev");
             self.wrong(&[], "auth.jwt: there is no key, so no token could be verified", right);
         }

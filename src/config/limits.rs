@@ -158,6 +158,26 @@ pub const JWKS_RETRY: Duration = Duration::from_secs(30);
 pub const JWKS_MISS_INTERVAL: Duration = Duration::from_secs(10);
 /// Largest configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Headers of one handshake that go to the webhook, in bytes.
+pub const FORWARDED_BYTES_MAX: usize = 16 << 10;
+/// Largest answer of the webhook.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Calls of the webhook under way for handshakes; more wait their turn, as long as an answer may take.
+pub const WEBHOOK_CALLS_MAX: usize = 64;
+/// Calls of the webhook under way for sockets that are open.
+pub const WEBHOOK_RECHECKS_MAX: usize = 32;
+/// Answers of the webhook that are kept for nobody who is here now.
+pub const WEBHOOK_ANSWERS_MAX: usize = 10_000;
+/// How long an answer of the webhook is good when it does not say.
+pub const VOUCHED_SECONDS_DEFAULT: u32 = 300;
+/// Longest that one may be good.
+pub const VOUCHED_SECONDS_MAX: u32 = 86_400;
+/// Tickets of one tenant that are neither spent nor expired.
+pub const TICKETS_LIVE_MAX: u64 = 10_000;
+/// How long a ticket is good.
+pub const TICKET_SECONDS: i64 = 30;
+/// Longest session that a ticket opens, and how long one lasts when the caller does not say.
+pub const TICKET_SESSION_SECONDS_MAX: u32 = 12 * 3_600;
 /// Connections to one other server that are kept for its next call.
 pub const OUTBOUND_IDLE_CONNECTIONS_MAX: usize = 8;
 /// How long they are kept.

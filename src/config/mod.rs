@@ -28,6 +28,7 @@ mod sections;
 mod target;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use auth::{ApiKey, Auth, Scope};
 pub use changes::{Changes, changes};
@@ -44,3 +45,4 @@ pub(crate) use public_key::KeyMaterial;
 pub use public_key::VerificationKey;
 pub use sections::{Config, Drain, Kept, Log, Presence, Retention, Server, Storage, Tls};
 pub use target::{Target, TargetError};
+pub use webhook::Webhook;

@@ -2,7 +2,7 @@
 
 use super::{
     Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, limits::HTTP_CONNECTIONS_MAX,
-    log_filter, mistake::Mistake, raw::Node,
+    log_filter, mistake::Mistake, raw::Node, webhook,
 };
 use std::{net::SocketAddr, ops::RangeInclusive};
 
@@ -239,6 +239,12 @@ pub(super) static SETTINGS: &[Setting] = &[
             },
         },
     },
+    webhook::URL,
+    webhook::HEADERS,
+    webhook::TENANTS,
+    webhook::CA,
+    webhook::TIMEOUT,
+    webhook::GRACE,
     Setting {
         path: "auth.jwt",
         doc: "Keys that may sign tokens. A plain string is the secret of one key with the id \"main\".",
@@ -266,7 +272,7 @@ tenants = ["default"]                 # whom it may sign for"#,
             example: r#"[[auth.api_keys]]
 id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
-scopes = ["publish", "read"]          # publish, read, admin
+scopes = ["publish", "read"]          # publish, read, admin, tickets
 tenant = "default""#,
             is_same: |a, b| a.auth.api_keys == b.auth.api_keys,
             read: read_api_keys,

@@ -6,6 +6,7 @@ mod activity;
 mod answer;
 mod desk;
 mod tabs;
+mod tickets;
 
 pub use desk::PresenceDesk;
 

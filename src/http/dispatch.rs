@@ -75,8 +75,8 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     }
     let key = api.key(&parts.headers)?;
     api.check_pace(&key)?;
-    check_scope(&key, route.scope)?;
-    let (tenant, key) = (key.tenant.clone(), key.hash);
+    check_scope(&key.scopes, route.scope)?;
+    let (tenant, scopes, key) = (key.tenant.clone(), key.scopes.clone(), key.hash);
     let ids = path_ids(&mut parts).await?;
     let query = Query::parse(&parts.uri, route.operation.query)?;
     let takes_body = route.operation.takes_body();
@@ -84,7 +84,7 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     let upgrade = Upgrade::of(&mut parts);
     let request =
-        Request { api, tenant, key, ids, query, retry, body: body.clone(), operation: route.operation, upgrade };
+        Request { api, tenant, key, scopes, ids, query, retry, body: body.clone(), operation: route.operation, upgrade };
     let outcome = (route.answer)(request).await;
     as_documented(route, &body, outcome)
 }
@@ -137,11 +137,11 @@ impl Api {
     }
 }
 
-pub(super) fn check_scope(key: &ApiKey, needs: Scope) -> Result<(), ApiError> {
-    if key.may(needs) {
+pub(super) fn check_scope(has: &[Scope], needs: Scope) -> Result<(), ApiError> {
+    if has.contains(&needs) {
         return Ok(());
     }
-    let has: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let has: Vec<_> = has.iter().map(|scope| scope.as_str()).collect();
     Err(ApiError::Scope { needs, has: if has.is_empty() { "none".into() } else { has.join(", ") } })
 }
 

@@ -42,6 +42,7 @@ pub(super) const CODES: &[Code] = codes! {
     413 "too_large" "Larger than a bound, which the message names.";
     422 "invalid" "A field or parameter is wrong, and `field` says which.";
     429 "too_fast" "Faster than `limits.api_calls_per_second`.";
+    429 "too_many_tickets" "The tenant has as many tickets waiting as it may.";
     500 "internal" "A defect; the server's log says more.";
     503 "overloaded" "Too much at once; it never happened.";
     503 "no_quorum" "No leader with a majority; it never happened.";
@@ -117,6 +118,9 @@ pub enum ApiError {
         /// The limit.
         per_second: u32,
     },
+    /// 429: see [`Rejection::TooManyTickets`].
+    #[error("{0}")]
+    TooManyTickets(Rejection),
     /// 503: see [`ProposeError`].
     #[error(transparent)]
     Propose(#[from] ProposeError),
@@ -169,6 +173,7 @@ impl ApiError {
             Self::TooLarge { .. } => "too_large",
             Self::Invalid { .. } => "invalid",
             Self::TooFast { .. } => "too_fast",
+            Self::TooManyTickets(_) => "too_many_tickets",
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
             Self::NotReady(_) => "not_ready",
@@ -212,7 +217,9 @@ impl ApiError {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) | Self::Streams(_) => {
+            Self::TooFast { .. }
+            | Self::TooManyTickets(_)
+            | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
@@ -239,6 +246,9 @@ impl From<Rejection> for ApiError {
         let field = Some("data".to_owned());
         match rejection {
             Rejection::KeyReused => Self::KeyReused,
+            Rejection::TooManyTickets { .. } => Self::TooManyTickets(rejection),
+            // Only the door spends tickets; of 256 random bits none is issued twice.
+            Rejection::TicketGone => Self::Internal,
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }

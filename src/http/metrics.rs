@@ -37,7 +37,7 @@ fn admit(api: &Api, peer: SocketAddr, headers: &HeaderMap) -> Result<(), ApiErro
         return Ok(());
     }
     let key = api.key(headers)?;
-    check_scope(&key, Scope::Read)
+    check_scope(&key.scopes, Scope::Read)
 }
 
 impl Api {

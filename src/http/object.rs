@@ -102,6 +102,17 @@ impl Object {
         .transpose()
     }
 
+    /// An integer within the bounds of its field, if it is there.
+    pub(super) fn optional_integer(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
+        let (field, raw) = self.take(name)?;
+        let Some(raw) = raw else { return Ok(None) };
+        let number = serde_json::from_str(raw.get()).map_err(|_| {
+            ApiError::invalid(name, format!("{name} must be {}, not {}", field.kind.described(), shown(raw.get())))
+        })?;
+        field.kind.check_number(name, number)?;
+        Ok(Some(number))
+    }
+
     /// An object that must be there, as text.
     pub(super) fn object(&mut self, name: &'static str) -> Result<Box<RawValue>, ApiError> {
         Self::need(self.optional_object(name)?)

@@ -4,12 +4,16 @@ use super::{
     Api, ApiError, Object,
     answer::Answer,
     calls::{Task, run::counting_ends},
+    dispatch::check_scope,
     object::{self, shown},
     openapi::{Field, Kind, Operation, kind},
     retry::Retry,
 };
 use crate::{
-    config::limits::{PAGE_DEFAULT, PAGE_MAX},
+    config::{
+        Scope,
+        limits::{PAGE_DEFAULT, PAGE_MAX},
+    },
     protocol::{
         Tenant, UserId,
         event::Fields,
@@ -28,6 +32,8 @@ pub(crate) struct Request {
     pub(super) tenant: Tenant,
     /// Hash of the key.
     pub(super) key: [u8; 32],
+    /// Of the key, for calls in which one field takes more than the call itself.
+    pub(super) scopes: Vec<Scope>,
     /// What stands in the places of `{…}`, decoded, in order.
     pub(super) ids: Vec<String>,
     /// What the operation knows; nothing else is in it.
@@ -69,6 +75,11 @@ pub(super) const BEFORE: Field =
     Field::optional("before", kind::COUNT, "Entries older than this: `next_before` of the page before.");
 
 impl Request {
+    /// Refuses a key without this scope, beside that of the route.
+    pub(super) fn needs(&self, scope: Scope) -> Result<(), ApiError> {
+        check_scope(&self.scopes, scope)
+    }
+
     /// The nth id of the path.
     pub(super) fn id(&self, nth: usize) -> &str {
         self.ids.get(nth).map_or("", String::as_str)

@@ -3,12 +3,12 @@
 use super::{
     ApiError,
     answer::Answer,
-    calls::{self, admin, groups, inbox, notifications, presence, stats, updates, users},
+    calls::{self, admin, groups, inbox, notifications, presence, stats, tickets, updates, users},
     ingest,
     openapi::{self, Operation},
     request::Request,
 };
-use crate::config::Scope::{self, Admin, Publish, Read};
+use crate::config::Scope::{self, Admin, Publish, Read, Tickets};
 use std::{future::Future, pin::Pin};
 
 /// Where the server API stands.
@@ -68,6 +68,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/users/{id}" Read calls::get_user, users::GET;
     DELETE "/users/{id}" Admin calls::erase_user, users::ERASE;
     POST "/users/{id}/disconnect" Admin calls::disconnect, users::DISCONNECT;
+    POST "/tickets" Tickets calls::issue_ticket, tickets::ISSUE;
     GET "/presence" Read calls::online, presence::ONLINE;
     GET "/users/{id}/presence" Read calls::presence_of, presence::OF_USER;
     GET "/stats" Read calls::stats, stats::STATS;

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, tickets, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -129,6 +129,9 @@ impl<S: Read> Step<'_, '_, S> {
             Op::BeginHistory { id } => journal::begin_history(self, *id),
             Op::TrimJournal { through } => journal::trim(self, *through),
             Op::ExpireLevels { user, bounds } => levels::expire(self, user, bounds),
+            Op::IssueTicket { hash, grant, expires_at } => tickets::issue(self, *hash, (grant, *expires_at)),
+            Op::SpendTicket { hash } => tickets::spend(self, hash),
+            Op::SweepTickets => tickets::sweep(self),
         }
     }
 

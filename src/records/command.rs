@@ -216,6 +216,22 @@ pub enum Op {
         /// One for each level that has any.
         bounds: Vec<LevelBound>,
     },
+    /// A ticket that lets somebody in once.
+    IssueTicket {
+        /// SHA-256 of the ticket; the ticket itself is in no log.
+        hash: [u8; 32],
+        /// Whom it lets in, and where.
+        grant: TicketGrant,
+        /// From when it is no good.
+        expires_at: Timestamp,
+    },
+    /// Somebody comes in with a ticket: whoever is first in the log.
+    SpendTicket {
+        /// Its hash.
+        hash: [u8; 32],
+    },
+    /// Forget a bounded part of the tenant's expired tickets; repeat until nothing is left.
+    SweepTickets,
 }
 
 /// What stays of a user's notifications of one level.
@@ -227,6 +243,27 @@ pub struct LevelBound {
     pub keep: u64,
     /// Older ones go.
     pub before: Option<Timestamp>,
+}
+
+/// What a ticket stands for. `None` of a claim: as the directory has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketGrant {
+    /// Who comes in.
+    pub user: UserId,
+    /// Login name.
+    pub username: Option<String>,
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Whether staff endpoints may be opened; `None`: they may not, and what the directory says stays.
+    pub is_staff: Option<bool>,
+    /// The only path it opens, if it is bound to one.
+    pub endpoint: Option<String>,
+    /// The only `Origin` it may come from, if it is bound to one.
+    pub origin: Option<String>,
+    /// How long the session may last.
+    pub session_seconds: u32,
 }
 
 impl Op {
@@ -367,4 +404,13 @@ pub enum Rejection {
         /// The bound.
         max: u64,
     },
+    /// A bound on tickets.
+    #[error("{max} tickets of this tenant are waiting to be used; they expire within seconds: try again then")]
+    TooManyTickets {
+        /// The bound.
+        max: u64,
+    },
+    /// Never issued, used before, or expired: nobody learns which.
+    #[error("this ticket is not valid: it was used, it has expired, or there never was one")]
+    TicketGone,
 }

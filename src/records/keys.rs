@@ -32,6 +32,9 @@ pub(crate) enum Table {
     Journal = 21,
     JournalBuckets = 22,
     JournalEvents = 23,
+    Tickets = 30,
+    TicketOrder = 31,
+    TicketCounts = 32,
 }
 
 /// A row's key.
@@ -104,6 +107,13 @@ impl Key {
         at
     }
 
+    /// A ticket, whosever it is: whoever shows it does not say of which tenant.
+    pub(crate) fn ticket(hash: &[u8; 32]) -> Self {
+        let mut at = Self::new(Table::Tickets);
+        at.0.extend_from_slice(hash);
+        at
+    }
+
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {
         Self::new(Table::Nodes).number(node)
@@ -146,6 +156,12 @@ impl Key {
         }
         Self(end)
     }
+}
+
+/// The tenant that a key of [`Key::tenant`] names.
+pub(crate) fn tenant_of(key: &[u8]) -> Option<Tenant> {
+    let name = key.get(1..)?.split(|b| *b == 0).next()?;
+    Tenant::new(std::str::from_utf8(name).ok()?).ok()
 }
 
 /// The tenant and the user that a key of [`Key::user`] or [`Key::user_row`] names.

@@ -23,6 +23,7 @@ pub mod retention;
 pub mod roster;
 pub mod rows;
 pub mod subscriptions;
+pub mod tickets;
 mod txn;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ mod apply_tests;
 mod levels_tests;
 
 pub use apply::apply_batch;
-pub use command::{Batch, Command, Idempotency, LevelBound, Op, Rejection, Reply};
+pub use command::{Batch, Command, Idempotency, LevelBound, Op, Rejection, Reply, TicketGrant};
 pub use effect::{Effect, EffectKind};
 pub use handle::Records;
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};

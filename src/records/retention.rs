@@ -1,6 +1,6 @@
-//! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
+//! Forgetting what is too much or too old (notifications, tickets), and finishing erasures: a task that proposes, in small parts.
 
-use super::{LevelBound, Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, levels};
+use super::{LevelBound, Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, levels, tickets};
 use crate::{
     config::{Kept, Retention},
     protocol::{Tenant, Timestamp, UserId},
@@ -61,6 +61,9 @@ pub async fn keep_journal(records: Records, settings: watch::Receiver<Retention>
 async fn round(records: &Records, settings: &Retention) -> Result<(), KeepError> {
     for (tenant, user) in records.read(|rows| erase::unfinished(rows))? {
         erase_user(records, &tenant, &user).await?;
+    }
+    for tenant in records.read(|rows| tickets::expired(rows, now()))? {
+        while matches!(records.propose(&tenant, Op::SweepTickets).await?.reply, Reply::Progress { more: true, .. }) {}
     }
     let bounds = Bounds::at(now(), settings);
     if bounds.keep == 0 && bounds.before.is_none() && bounds.levels.is_empty() {

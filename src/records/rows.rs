@@ -1,7 +1,10 @@
 //! The rows. Stored behind a version byte; fields are only ever changed together with that byte.
 
-use super::{command::Reply, txn::Row};
-use crate::protocol::{NodeId, Pos, Timestamp, UserId};
+use super::{
+    command::{Reply, TicketGrant},
+    txn::Row,
+};
+use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 macro_rules! row {
@@ -321,3 +324,34 @@ impl JournalEvent {
         (ROW + frames) as u64
     }
 }
+
+/// A ticket that is not spent. Its key is its hash; the ticket itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Whose user comes in with it.
+    pub tenant: Tenant,
+    /// Whom it lets in, and where.
+    pub grant: TicketGrant,
+    /// When it was issued: whoever was locked out since does not get in with it.
+    pub issued_at: Timestamp,
+    /// From when it is no good.
+    pub expires_at: Timestamp,
+    /// Its place in the order of expiry.
+    pub pos: Pos,
+}
+row!(Ticket, "ticket");
+
+/// A ticket in the order of expiry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketOrder {
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// From when it is no good.
+    pub expires_at: Timestamp,
+}
+row!(TicketOrder, "ticket order");
+
+/// Tickets of a tenant that are neither spent nor swept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketCount(pub u64);
+row!(TicketCount, "ticket count");

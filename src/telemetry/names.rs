@@ -50,6 +50,10 @@ pub const API_CALLS: &str = "carillon_api_calls_total";
 pub const API_SECONDS: &str = "carillon_api_seconds";
 /// Streams of calls that are open.
 pub const INGEST_STREAMS: &str = "carillon_ingest_streams";
+/// Calls of the auth webhook, by `outcome`.
+pub const WEBHOOK_CALLS: &str = "carillon_webhook_calls_total";
+/// Duration of calls of the auth webhook.
+pub const WEBHOOK_SECONDS: &str = "carillon_webhook_seconds";
 /// Resident memory.
 pub const PROCESS_RSS_BYTES: &str = "carillon_process_resident_memory_bytes";
 /// Open file descriptors.
@@ -125,6 +129,8 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
     API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";
     INGEST_STREAMS Gauge None, [], "Streams of server API calls that are open.";
+    WEBHOOK_CALLS Counter None, ["outcome"], "Calls of the auth webhook, by outcome: yes, no, malformed, what failed, left_alone or crowded (not made).";
+    WEBHOOK_SECONDS Seconds SECONDS, [], "Duration of calls of the auth webhook.";
     PROCESS_RSS_BYTES Gauge BYTES, [], "Resident memory of the process.";
     PROCESS_OPEN_FDS Gauge None, [], "Open file descriptors of the process.";
     JWKS_FETCHES Counter None, ["result"], "Fetches of key sets, by result: ok, no_keys, timeout, connect, tls, broken, too_large, status.";

@@ -135,7 +135,8 @@ async fn answer(
     if shared.shutdown.is_cancelled() {
         return Gate::refuse(&Refused::Leaving, (&parts, address));
     }
-    match gate.admit(&parts, address).await {
+    // Who waits for the app is in nobody's way.
+    match gate.admit((&parts, address), || fate.lock().handshake = None).await {
         Ok((admitted, response)) => {
             if let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() {
                 fate.lock().upgrade = Some((upgrade, admitted, begun));

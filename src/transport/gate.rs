@@ -6,11 +6,13 @@ use super::{
     refuse::Refused,
 };
 use crate::{
+    auth::{Admission, Door, Forwarded, Refusal, Shown, TicketHash},
     endpoints::{AdmitError, Client},
     jwks::Entrance,
-    protocol::{Endpoint, SessionId, handshake},
+    protocol::{Edition, Endpoint, SessionId, handshake},
     session::{Guest, House},
     wall_clock::now,
+    webhook::{Stay, Vouch, Webhook},
 };
 use axum::body::Body;
 use hyper::{Response, http::request::Parts};
@@ -34,46 +36,105 @@ pub struct Gate {
     pub house: Arc<House>,
     /// How many there may be.
     pub caps: Caps,
+    /// Whom the app knows by its cookies.
+    webhook: Option<Webhook>,
     ids: AtomicU64,
+}
+
+/// How somebody came in, as far as something is left to do.
+enum Way {
+    Token,
+    Ticket(TicketHash),
+    Vouched(Vouch),
 }
 
 /// Somebody who may have a session once the upgrade is done.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) guest: Guest,
-    pub(super) place: Place,
+    /// What is given back when the session is over.
+    pub(super) place: (Place, Option<Box<Stay>>),
 }
 
 impl Gate {
     /// `node` becomes part of every session's id.
     pub fn new(entrance: Entrance, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { entrance, house, caps, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+        Self { entrance, house, caps, webhook: None, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
     }
 
-    /// Checks everything and answers 101, or says why not.
-    pub(super) async fn admit(&self, parts: &Parts, address: IpAddr) -> Result<(Admitted, Response<Body>), Refused> {
+    /// Lets in whom the app vouches for, too.
+    #[must_use]
+    pub fn asking(mut self, webhook: Option<Webhook>) -> Self {
+        self.webhook = webhook;
+        self
+    }
+
+    /// Checks everything and answers 101, or says why not. `on_wait` is called before another server is waited for.
+    pub(super) async fn admit(
+        &self,
+        (parts, address): (&Parts, IpAddr),
+        on_wait: impl Fn(),
+    ) -> Result<(Admitted, Response<Body>), Refused> {
         let endpoint = Endpoint::at(parts.uri.path()).ok_or(Refused::UnknownPath)?;
         let accept = handshake::accept(parts).map_err(Refused::NotAHandshake)?;
         if self.house.broker.is_draining() {
             return Err(Refused::Leaving);
         }
         let mut place = self.caps.take(address).map_err(Refused::Full)?;
-        let admission = self.entrance.ask(|door| door.admit(parts, endpoint, now())).await.map_err(Refused::Door)?;
-        let identity = admission.identity;
+        let look = |door: &Door| door.look(parts, endpoint, now());
+        if matches!(look(&self.entrance.door.get()), Err(Refusal::KeyUnknown)) {
+            // Its key may have to be fetched.
+            on_wait();
+        }
+        let (identity, selected, way) = match self.entrance.ask(look).await.map_err(Refused::Door)? {
+            Shown::Token(Admission { identity, selected }) => (identity, selected, Way::Token),
+            Shown::Ticket { hash, origin, selected } => {
+                let identity = self.house.endpoints.holder(&hash, (endpoint, origin.as_deref()), now())?;
+                (identity, selected, Way::Ticket(hash))
+            }
+            Shown::Forwarded(forwarded, selected) => {
+                on_wait();
+                // Boxed: only a handshake that waits for the app is as large as this.
+                let vouch = Box::pin(self.vouched_for(forwarded, endpoint)).await?;
+                (vouch.identity().clone(), selected, Way::Vouched(vouch))
+            }
+        };
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
-        self.house.endpoints.admit(&identity, endpoint).await.map_err(|error| match error {
-            AdmitError::Refused(why) => Refused::Forbidden(why.to_owned()),
-            AdmitError::Unavailable(why) => Refused::Unavailable(why.to_owned()),
-        })?;
+        let admitted = self.house.endpoints.admit(&identity, endpoint).await;
+        if let (Err(AdmitError::Refused(_)), Way::Vouched(vouch), Some(webhook)) = (&admitted, &way, &self.webhook) {
+            webhook.forget(vouch);
+        }
+        admitted?;
+        let id = SessionId(self.ids.fetch_add(1, Relaxed));
+        let stay = match (way, &self.webhook) {
+            (Way::Ticket(hash), _) => {
+                // Last, so that no other refusal costs the ticket.
+                self.house.endpoints.spend(&identity.tenant, hash).await?;
+                None
+            }
+            (Way::Vouched(vouch), Some(webhook)) => Some(Box::new(webhook.enter(vouch, id, endpoint))),
+            (Way::Token | Way::Vouched(_), _) => None,
+        };
         let client = Client {
-            id: SessionId(self.ids.fetch_add(1, Relaxed)),
+            id,
             endpoint,
-            edition: admission.edition,
+            edition: selected.unwrap_or_default(),
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
         };
-        let response = handshake::switching(&accept, admission.subprotocol);
-        Ok((Admitted { guest: Guest { client, identity: Box::new(identity) }, place }, response))
+        let response = handshake::switching(&accept, selected.map(Edition::subprotocol));
+        let guest = Guest { client, identity: Box::new(identity) };
+        Ok((Admitted { guest, place: (place, stay) }, response))
+    }
+
+    async fn vouched_for(&self, forwarded: Forwarded, endpoint: Endpoint) -> Result<Vouch, Refused> {
+        // The door forwards nothing when there is no webhook.
+        let webhook = self.webhook.as_ref().ok_or(Refused::Door(Refusal::CredentialMissing))?;
+        let vouch = webhook.identify(forwarded).await.map_err(Refused::NotVouched)?;
+        if endpoint.staff_only() && !vouch.identity().is_staff {
+            return Err(Refused::Door(Refusal::NotStaff));
+        }
+        Ok(vouch)
     }
 
     pub(super) fn refuse(refused: &Refused, (parts, address): (&Parts, IpAddr)) -> Response<Body> {

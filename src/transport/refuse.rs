@@ -1,7 +1,7 @@
 //! Refusals before the upgrade: one table from reasons to statuses, one shape of body.
 
 use super::caps::Full;
-use crate::{auth::Refusal, protocol::handshake::NotAHandshake};
+use crate::{auth::Refusal, endpoints::AdmitError, protocol::handshake::NotAHandshake, webhook::NotVouched};
 use axum::body::Body;
 use hyper::{
     Response, StatusCode,
@@ -20,6 +20,8 @@ pub(super) enum Refused {
     NotAHandshake(NotAHandshake),
     /// The door: no identity, no staff, a foreign origin.
     Door(Refusal),
+    /// The webhook: the app doesn't know them, or could not be asked.
+    NotVouched(NotVouched),
     /// The endpoint: deactivated, revoked, no longer staff.
     Forbidden(String),
     /// The endpoint can't admit anybody now.
@@ -30,6 +32,15 @@ pub(super) enum Refused {
     Full(Full),
 }
 
+impl From<AdmitError> for Refused {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Refused(why) => Self::Forbidden(why.to_owned()),
+            AdmitError::Unavailable(why) => Self::Unavailable(why.to_owned()),
+        }
+    }
+}
+
 impl Refused {
     fn status(&self) -> StatusCode {
         match self {
@@ -38,9 +49,12 @@ impl Refused {
             Self::NotAHandshake(NotAHandshake::NotGet) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAHandshake(_) => StatusCode::BAD_REQUEST,
             Self::Door(Refusal::KeysMissing) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Door(_) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Door(_) | Self::Forbidden(_) | Self::NotVouched(NotVouched::Refused) => StatusCode::FORBIDDEN,
             Self::Full(Full::Address | Full::User) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) | Self::Leaving | Self::Full(Full::Total) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_)
+            | Self::NotVouched(NotVouched::Unavailable)
+            | Self::Leaving
+            | Self::Full(Full::Total) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -49,8 +63,10 @@ impl Refused {
         match self {
             Self::UnknownPath => "not_found",
             Self::NotAHandshake(_) => "not_a_websocket",
-            Self::Unavailable(_) | Self::Door(Refusal::KeysMissing) => "unavailable",
-            Self::Door(_) | Self::Forbidden(_) => "forbidden",
+            Self::Unavailable(_) | Self::NotVouched(NotVouched::Unavailable) | Self::Door(Refusal::KeysMissing) => {
+                "unavailable"
+            }
+            Self::Door(_) | Self::Forbidden(_) | Self::NotVouched(NotVouched::Refused) => "forbidden",
             Self::Leaving => "leaving",
             Self::Full(Full::Total) => "full",
             Self::Full(Full::Address) => "address_full",
@@ -62,6 +78,7 @@ impl Refused {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Door(refusal) => refusal.label(),
+            Self::NotVouched(_) => "webhook",
             other => other.code(),
         }
     }
@@ -83,6 +100,7 @@ impl Refused {
             }
             Self::NotAHandshake(why) => why.to_string(),
             Self::Forbidden(why) | Self::Unavailable(why) => why.clone(),
+            Self::NotVouched(why) => why.to_string(),
             Self::Leaving => "this server is stopping; connect again".to_owned(),
             Self::Full(full) => full.to_string(),
         }

@@ -8,6 +8,7 @@ mod commands;
 mod journal;
 mod machine;
 mod model;
+mod tickets;
 
 use carillon::records::Reply;
 use commands::{Step, steps};

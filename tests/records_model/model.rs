@@ -206,6 +206,8 @@ impl Model {
                 }
                 Reply::Done
             }
+            // Histories have none of these: they have a model of their own.
+            Op::IssueTicket { .. } | Op::SpendTicket { .. } | Op::SweepTickets => unreachable!("tickets"),
             Op::NoteActivity { users } => {
                 for (user, at) in users.iter().filter(|(user, _)| of.people.contains_key(user)) {
                     let here = of.presence.entry(user.clone()).or_default();

@@ -10,6 +10,7 @@ pub(super) mod notifications;
 pub(super) mod presence;
 pub(super) mod run;
 pub(super) mod stats;
+pub(super) mod tickets;
 pub(super) mod updates;
 pub(super) mod users;
 
@@ -17,6 +18,7 @@ pub use admin::{RaiseAlert, UpdateAdminDashboard};
 pub use groups::{Broadcast, GroupSend, Multicast};
 pub use inbox::{ChangeInbox, InboxChange};
 pub use notifications::{Receivers, SendNotification};
+pub use tickets::{IssueTicket, IssuedTicket};
 pub use updates::{Update, UpdateKind};
 pub use users::PutUser;
 
@@ -26,6 +28,7 @@ pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
 pub(super) use notifications::send as send_notification;
 pub(super) use presence::{online, presence_of};
 pub(super) use stats::stats;
+pub(super) use tickets::issue_ticket;
 pub(super) use updates::{dashboard, expiry_warning, payment, payments, subscription};
 pub(super) use users::{disconnect, erase_user, get_user, put_user};
 

@@ -19,9 +19,9 @@ use crate::{
 };
 use serde_json::json;
 
-const USERNAME: Field =
+pub(super) const USERNAME: Field =
     Field::required("username", Kind::Text { min: 1, max: NAME_CHARS_MAX }, "Login name.").example("\"ada\"");
-const NAME: Kind = Kind::Text { min: 0, max: NAME_CHARS_MAX };
+pub(super) const NAME: Kind = Kind::Text { min: 0, max: NAME_CHARS_MAX };
 /// A user's row.
 const USER_ROW: Kind = Kind::Named(
     "User",
