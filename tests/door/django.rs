@@ -1,0 +1,1 @@
+//! A real Django behind the webhook.
