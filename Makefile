@@ -1,4 +1,4 @@
-# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.
+# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3 with venv.
 
 CARGO ?= cargo
 
@@ -14,6 +14,7 @@ test: ## everything that is tested without a browser; sets itself up
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc" >&2; exit 1; }
 	@command -v python3 >/dev/null || { echo "Python is missing: apt-get install python3" >&2; exit 1; }
+	@python3 -c "import ensurepip" 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
 	$(CARGO) test --workspace --locked
 
 verify: ## reads only: format, lints, tests, documentation, licences
