@@ -91,13 +91,13 @@ async fn every_status_is_an_answer_and_a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_or_breaks_off_is_none() {
-    let long = "HTTP/1.1 200 OK\r\ncontent-length: 65\r\n\r\n\
-                aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
-                   40\r\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n1\r\na\r\n0\r\n\r\n";
-    let table: [(&str, CallError); 7] = [
-        (&long, CallError::TooLarge(64)),
-        (&chunked, CallError::TooLarge(64)),
+    let filler = "a".repeat(64);
+    let long = format!("HTTP/1.1 200 OK\r\ncontent-length: 65\r\n\r\n{filler}a");
+    let chunk = format!("40\r\n{filler}\r\n1\r\na\r\n0\r\n\r\n");
+    let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunk}");
+    let table = [
+        (long.as_str(), CallError::TooLarge(64)),
+        (chunked.as_str(), CallError::TooLarge(64)),
         ("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\ncut", CallError::Broken),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\ncut", CallError::Broken),
         ("", CallError::Broken),

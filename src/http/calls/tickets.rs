@@ -111,7 +111,7 @@ impl Api {
     /// # Errors
     /// What the HTTP call would answer.
     pub async fn issue_ticket(&self, tenant: &Tenant, call: IssueTicket) -> Result<IssuedTicket, ApiError> {
-        let grant = call.grant()?;
+        let grant = Box::new(call.grant()?);
         let ticket = NewTicket::generate().ok_or_else(|| {
             tracing::error!("the system has no randomness for a ticket");
             ApiError::Internal
