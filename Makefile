@@ -1,4 +1,4 @@
-# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.11.
+# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.11 with venv.
 
 CARGO ?= cargo
 

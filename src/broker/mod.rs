@@ -57,7 +57,9 @@ struct Inner {
 }
 
 /// What must be forgotten before a user is shown out, so that nobody comes back on it.
-struct Hook(Box<dyn Fn(&Tenant, &UserId) + Send + Sync>);
+struct Hook(Box<BeforeClosing>);
+
+type BeforeClosing = dyn Fn(&Tenant, &UserId) + Send + Sync;
 
 impl std::fmt::Debug for Hook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

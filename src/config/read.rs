@@ -26,7 +26,7 @@ pub(super) fn read(config: &mut Config, setting: &Setting, node: &Node, mistakes
         Kind::Text { set, .. } => match text(&node.raw) {
             Some(value) => {
                 if let Err(right) = set(config, value) {
-                    mistakes.push(Mistake::new(&node.place, format!("{path} is {value:?}"), right));
+                    mistakes.push(Mistake::new(&node.place, format!("{path} is {}", without_secrets(value)), right));
                 }
             }
             None => mistakes.push(wrong(format!("{path} is {}", shown(&node.raw)))),
@@ -66,6 +66,14 @@ pub(super) fn shown(raw: &Raw) -> String {
         Raw::Integer(value) => value.to_string(),
         Raw::Switch(on) => on.to_string(),
         other => other.kind().to_owned(),
+    }
+}
+
+/// An address may have a password or a key in it, so only its beginning is shown.
+fn without_secrets(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) if rest.contains(['@', '?']) => format!("{:?}", format!("{scheme}://…")),
+        _ => format!("{text:?}"),
     }
 }
 

@@ -141,3 +141,49 @@ pub(super) const GRACE: Setting = Setting {
         set: |config, value| config.auth.webhook.grace_seconds = value,
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+
+    const KEY: (&str, &str) = ("CARILLON_AUTH__JWT", "0123456789abcdef0123456789abcdef");
+
+    fn read(env: &[(&str, &str)]) -> Result<super::Webhook, String> {
+        let env = env.iter().map(|(name, value)| (format!("CARILLON_AUTH__{name}"), (*value).to_owned()));
+        let loaded = load(None, env.chain([(KEY.0.to_owned(), KEY.1.to_owned())]), &[]);
+        loaded.map(|config| config.auth.webhook).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn it_is_off_until_it_has_an_address_and_then_forwards_cookies_for_one_tenant() {
+        assert!(read(&[]).expect("good").url.is_none());
+        let webhook = read(&[("WEBHOOK_URL", "https://app.example.org/who/")]).expect("good");
+        assert_eq!(webhook.forwarded(), ["cookie"]);
+        assert_eq!(webhook.allowed_tenants(), [crate::protocol::Tenant::default()]);
+        let webhook = read(&[("WEBHOOK_HEADERS", "Cookie,X-Session"), ("WEBHOOK_TENANTS", "acme")]).expect("good");
+        assert_eq!(webhook.forwarded(), ["cookie", "x-session"]);
+        assert_eq!(webhook.allowed_tenants()[0].as_str(), "acme");
+        // With a webhook no key is needed: the app knows everybody.
+        let alone = [("CARILLON_AUTH__WEBHOOK_URL".to_owned(), "http://127.0.0.1:1/".to_owned())];
+        assert!(load(None, alone.into_iter(), &[]).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_setting_is_explained_and_a_password_in_it_is_not_shown() {
+        for (name, value, hint) in [
+            ("WEBHOOK_URL", "app.example.org", "write http://host:port/path"),
+            ("WEBHOOK_URL", "https://user:S3cret@app.example.org/", "without a user or a password"),
+            ("WEBHOOK_URL", "ftp://app.example.org/?key=S3cret", "write http://host:port/path"),
+            ("WEBHOOK_HEADERS", "cookie,host", "like cookie or authorization"),
+            ("WEBHOOK_HEADERS", "Sec-WebSocket-Key", "like cookie or authorization"),
+            ("WEBHOOK_HEADERS", "a b", "like cookie or authorization"),
+            ("WEBHOOK_TENANTS", "a b", "auth.webhook_tenants"),
+            ("WEBHOOK_CA", "", "write the path of a file"),
+            ("WEBHOOK_TIMEOUT_MS", "0", "from 10 to 30000"),
+            ("WEBHOOK_GRACE_SECONDS", "-1", "from 0 to 86400"),
+        ] {
+            let said = read(&[(name, value)]).expect_err(value);
+            assert!(said.contains(hint) && !said.contains("S3cret"), "{name}={value}: {said}");
+        }
+    }
+}

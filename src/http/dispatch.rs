@@ -83,8 +83,18 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     let body = if takes_body { read_body(body, api.inner.limits.get().api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     let upgrade = Upgrade::of(&mut parts);
-    let request =
-        Request { api, tenant, key, scopes, ids, query, retry, body: body.clone(), operation: route.operation, upgrade };
+    let request = Request {
+        api,
+        tenant,
+        key,
+        scopes,
+        ids,
+        query,
+        retry,
+        body: body.clone(),
+        operation: route.operation,
+        upgrade,
+    };
     let outcome = (route.answer)(request).await;
     as_documented(route, &body, outcome)
 }

@@ -219,7 +219,10 @@ impl ApiError {
             }
             Self::TooFast { .. }
             | Self::TooManyTickets(_)
-            | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) | Self::Streams(_) => {
+            | Self::Propose(_)
+            | Self::Overloaded
+            | Self::NotReady(_)
+            | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
@@ -275,7 +278,8 @@ mod tests {
             ApiError::KeyReused => ApiError::TooLarge { field: None, message: text() },
             ApiError::TooLarge { .. } => ApiError::invalid("f", ""),
             ApiError::Invalid { .. } => ApiError::TooFast { per_second: 1 },
-            ApiError::TooFast { .. } => ApiError::Propose(ProposeError::Overloaded),
+            ApiError::TooFast { .. } => ApiError::TooManyTickets(Rejection::TooManyTickets { max: 1 }),
+            ApiError::TooManyTickets(_) => ApiError::Propose(ProposeError::Overloaded),
             ApiError::Propose(ProposeError::Overloaded) => ApiError::Propose(ProposeError::NoQuorum),
             ApiError::Propose(ProposeError::NoQuorum) => ApiError::Propose(ProposeError::DiskFull),
             ApiError::Propose(ProposeError::DiskFull) => ApiError::Propose(ProposeError::OutcomeUnknown),

@@ -221,7 +221,7 @@ pub enum Op {
         /// SHA-256 of the ticket; the ticket itself is in no log.
         hash: [u8; 32],
         /// Whom it lets in, and where.
-        grant: TicketGrant,
+        grant: Box<TicketGrant>,
         /// From when it is no good.
         expires_at: Timestamp,
     },

@@ -31,6 +31,7 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("read", "GET", "/users/1"),
     ("admin", "DELETE", "/users/1"),
     ("admin", "POST", "/users/1/disconnect"),
+    ("tickets", "POST", "/tickets"),
     ("read", "GET", "/presence"),
     ("read", "GET", "/users/1/presence"),
     ("read", "GET", "/stats"),
@@ -42,6 +43,7 @@ async fn every_call_needs_a_key_with_its_scope() {
         ("publish", &["publish"], "default"),
         ("read", &["read"], "default"),
         ("admin", &["admin"], "default"),
+        ("tickets", &["tickets"], "default"),
     ])
     .start();
     for &(scope, method, path) in CALLS {
@@ -53,7 +55,7 @@ async fn every_call_needs_a_key_with_its_scope() {
             assert_eq!(got.error(), (401, "unauthorized".into(), None), "{method} {path} {key:?}");
             assert!(!got.text.contains("sesame"), "the key is in {got:?}");
         }
-        for key in ["publish", "read", "admin"] {
+        for key in ["publish", "read", "admin", "tickets"] {
             let got = Caller::new(&server, key).call(method, path, "{}").await;
             if key == scope {
                 assert!(![401, 403].contains(&got.status), "{method} {path} {key}: {got:?}");

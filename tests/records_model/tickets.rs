@@ -46,7 +46,7 @@ fn hash(n: u64) -> [u8; 32] {
 }
 
 fn issue(n: u64, at: i64) -> Op {
-    let grant = TicketGrant {
+    let grant = Box::new(TicketGrant {
         user: UserId::new("1").expect("an id"),
         username: None,
         first_name: None,
@@ -55,7 +55,7 @@ fn issue(n: u64, at: i64) -> Op {
         endpoint: Some("/ws/presence/".into()),
         origin: Some("https://app.example.org".into()),
         session_seconds: 60,
-    };
+    });
     Op::IssueTicket { hash: hash(n), grant, expires_at: Timestamp::from_seconds(at + TICKET_SECONDS) }
 }
 
@@ -101,7 +101,7 @@ fn a_tenant_has_only_so_many_tickets_and_expired_ones_make_room() {
     assert_eq!(log.one(&default, 130, issue(50_004, 130)), Reply::Done, "the first have expired");
 
     let now = Timestamp::from_seconds(140);
-    assert_eq!(tickets::expired(&log.tables, now).expect("read"), [default.clone()]);
+    assert_eq!(tickets::expired(&log.tables, now).expect("read"), std::slice::from_ref(&default));
     let mut rounds = 0;
     while let Reply::Progress { more: true, removed } = log.one(&default, 140, Op::SweepTickets) {
         assert!(removed <= 500);

@@ -228,12 +228,17 @@ impl Socket {
     }
 
     async fn next_message(&mut self) -> Message {
-        loop {
-            match self.message_or_pong().await {
-                Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
+        let path = self.path.clone();
+        let message = async {
+            loop {
+                match self.message_or_pong().await {
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    message => return message,
+                }
             }
-        }
+        };
+        // The server's pings are no sign that anything else comes.
+        tokio::time::timeout(PATIENCE, message).await.unwrap_or_else(|_| panic!("nothing but pings came on {path}"))
     }
 
     async fn message_or_pong(&mut self) -> Message {

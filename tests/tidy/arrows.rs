@@ -20,7 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("broker", &["config", "protocol", "tally", "telemetry"]),
     ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry", "wall_clock"]),
     ("session", &["auth", "broker", "config", "endpoints", "jwks", "protocol", "telemetry", "wall_clock"]),
-    ("webhook", &["auth", "broker", "config", "endpoints", "outbound", "protocol", "records", "telemetry", "wall_clock"]),
+    (
+        "webhook",
+        &["auth", "broker", "config", "endpoints", "outbound", "protocol", "records", "telemetry", "wall_clock"],
+    ),
     (
         "transport",
         &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "wall_clock", "webhook"],

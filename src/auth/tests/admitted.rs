@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     auth::{Grant, sign},
-    protocol::UserId,
+    protocol::{Edition, UserId},
 };
 
 #[test]
@@ -40,7 +40,7 @@ fn a_good_token_is_let_in_by_every_way() {
     for (nth, (head, subprotocol)) in table.iter().enumerate() {
         let admission = admit(&auth, head).unwrap_or_else(|refusal| panic!("way {nth}: {}", refusal.reason()));
         assert_eq!(admission.identity.user, UserId::new("42").expect("an id"), "way {nth}");
-        assert_eq!(admission.subprotocol, *subprotocol, "way {nth}");
+        assert_eq!(admission.selected.map(Edition::subprotocol), *subprotocol, "way {nth}");
     }
 }
 

@@ -31,26 +31,28 @@ const SESSION_SECONDS: Field = Field::optional(
 );
 
 /// `POST /tickets`
-pub(in crate::http) const ISSUE: Operation =
-    Operation::stores("issueTicket", "A ticket that opens one socket, once, as `?ticket=`. It takes no `Idempotency-Key`.")
-        .takes(Kind::Arguments(&[
-            Field::required("user_id", Kind::User, "Who comes in with it."),
-            Field::optional("username", USERNAME.kind, ""),
-            Field::optional("first_name", NAME, ""),
-            Field::optional("last_name", NAME, ""),
-            Field::optional("is_staff", Kind::Bool, "Takes the scope `admin`, too."),
-            Field::optional("endpoint", PATH, "The only path it opens."),
-            Field::optional("origin", TEXT, "The only origin of pages that may use it, `https://app.example.org`."),
-            SESSION_SECONDS,
-        ]))
-        .answers(
-            201,
-            Kind::Record(&[
-                Field::required("ticket", TEXT, "Shown this once."),
-                Field::required("expires_in", Kind::Integer { min: 1, max: TICKET_SECONDS as u64 }, "Seconds."),
-            ]),
-        )
-        .fails(&["too_many_tickets"]);
+pub(in crate::http) const ISSUE: Operation = Operation::stores(
+    "issueTicket",
+    "A ticket that opens one socket, once, as `?ticket=`. It takes no `Idempotency-Key`.",
+)
+.takes(Kind::Arguments(&[
+    Field::required("user_id", Kind::User, "Who comes in with it."),
+    Field::optional("username", USERNAME.kind, ""),
+    Field::optional("first_name", NAME, ""),
+    Field::optional("last_name", NAME, ""),
+    Field::optional("is_staff", Kind::Bool, "Takes the scope `admin`, too."),
+    Field::optional("endpoint", PATH, "The only path it opens."),
+    Field::optional("origin", TEXT, "The only origin of pages that may use it, `https://app.example.org`."),
+    SESSION_SECONDS,
+]))
+.answers(
+    201,
+    Kind::Record(&[
+        Field::required("ticket", TEXT, "Shown this once."),
+        Field::required("expires_in", Kind::Integer { min: 1, max: TICKET_SECONDS as u64 }, "Seconds."),
+    ]),
+)
+.fails(&["too_many_tickets"]);
 
 /// What a ticket is to stand for. `None` of a claim: as the directory has it when the ticket is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +146,7 @@ impl Api {
     /// # Errors
     /// What the HTTP call would answer.
     pub async fn issue_ticket(&self, tenant: &Tenant, call: IssueTicket) -> Result<IssuedTicket, ApiError> {
-        let grant = call.grant()?;
+        let grant = Box::new(call.grant()?);
         let ticket = NewTicket::generate().ok_or_else(|| {
             tracing::error!("the system has no randomness for a ticket");
             ApiError::Internal
