@@ -26,7 +26,7 @@ async fn assert_gave_up(server: &mut Server, callers: Callers) -> std::sync::Arc
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_of_the_log_ends_the_server_and_nothing_that_was_answered_is_missing() {
     // An append; the file of the next segment; the directory, when that gets its name.
-    for part in [".seg", "spare.tmp", "data/log"] {
+    for part in [".seg", "spare.tmp", "data/log$"] {
         let faults = Faults::new();
         let mut server = faults.server();
         let callers = Callers::start(&server).await;
@@ -41,7 +41,7 @@ async fn a_failed_fsync_of_the_log_ends_the_server_and_nothing_that_was_answered
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_of_a_snapshot_or_of_the_tables_costs_no_answer() {
-    for part in ["data/snapshots", "data/tables"] {
+    for part in ["data/snapshots/", "data/snapshots$", "data/tables/"] {
         let faults = Faults::new();
         let mut server = faults.server();
         let callers = Callers::start(&server).await;
