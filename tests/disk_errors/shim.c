@@ -1,9 +1,9 @@
 /* A disk that fails when it is told to, for tests/disk_errors. Loaded with LD_PRELOAD; FAULTS names a file that switches
- * a fault on while it is there. It holds one word and a part of the paths that are meant:
+ * a fault on while it is there. It holds one word and a part of the paths that are meant, their end if a $ follows:
  *
  *   sync PART   the next fdatasync or fsync of such a file fails with EIO, once: the switch is removed. What was written
  *               last is lost, and later syncs succeed, as on a kernel that marks dirty pages clean after an error.
- *   full PART   writing to such a file fails with ENOSPC while a file "ballast" stands beside it.
+ *   full PART   writing to such a file fails with ENOSPC until a file "ballast" beside it is gone; then the switch is removed.
  *   over PART   writing to such a file fails with ENOSPC. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +32,10 @@ static int is_on(const char *fault, int fd, char *path, size_t size) {
     ssize_t length = readlink(link, path, size - 1);
     if (length < 0) return 0;
     path[length] = 0;
-    return strstr(path, part) != NULL;
+    size_t end = strlen(part);
+    if (end == 0 || part[end - 1] != '$') return strstr(path, part) != NULL;
+    part[--end] = 0;
+    return (size_t)length >= end && strcmp(path + length - end, part) == 0;
 }
 
 static int fails(int fd) {
@@ -67,7 +70,9 @@ static int is_full(int fd) {
     char *name = strrchr(path, '/');
     if (!name || (size_t)(name - path) + sizeof "/ballast" > sizeof path) return 0;
     strcpy(name, "/ballast");
-    return access(path, F_OK) == 0;
+    if (access(path, F_OK) == 0) return 1;
+    unlink(getenv("FAULTS"));
+    return 0;
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {

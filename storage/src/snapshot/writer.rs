@@ -12,6 +12,8 @@ use crate::digest::Digest;
 use crate::files;
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// Written between two syncs. One sync of the whole file at its end would keep the log waiting for the disk all that time.
+const SYNC_BYTES: usize = 2 << 20;
 const META_BYTES_MAX: usize = 64 << 10;
 
 /// Where a file is written and what it will be called.
@@ -27,20 +29,27 @@ pub(super) struct Destination {
 struct Pending {
     destination: Destination,
     file: Option<BufWriter<File>>,
+    /// Bytes written since the last sync.
+    unsynced: usize,
 }
 
 impl Pending {
     fn create(destination: Destination) -> Result<Self, SnapshotError> {
         let path = &destination.temporary;
         let file = File::create(path).map_err(SnapshotError::io("create", path))?;
-        Ok(Self { file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)), destination })
+        Ok(Self { file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)), destination, unsynced: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        match &mut self.file {
-            Some(file) => file.write_all(bytes).map_err(SnapshotError::io("write", &self.destination.temporary)),
-            None => Ok(()),
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let path = &self.destination.temporary;
+        file.write_all(bytes).map_err(SnapshotError::io("write", path))?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            file.flush().and_then(|()| file.get_ref().sync_data()).map_err(SnapshotError::io("write", path))?;
         }
+        Ok(())
     }
 
     /// Writes out and syncs; the file keeps its temporary name.
