@@ -1,4 +1,4 @@
-# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.
+# `make help` lists what there is. Needed: Rust (rustup), a C compiler, Python 3.11.
 
 CARGO ?= cargo
 
@@ -32,6 +32,6 @@ bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p cari
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked -p carillon-bench -- $(or $(SCENARIO),fanout)
 
-test-browser: ## two windows of a real Chromium, and a kill between them; needs Node.js, npm and Chromium
+test-browser: ## a real Chromium: a page of the old stack; two windows, and a kill between them; needs Node.js, npm and Chromium
 	$(CARGO) build --locked
 	sh tests/browser/run.sh

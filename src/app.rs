@@ -8,7 +8,7 @@ use crate::{
     auth::{ApiKeys, Door},
     broker::Broker,
     cluster::{Node, StartError, Surroundings},
-    config::{Config, Live, limits::CLOSE_TIMEOUT},
+    config::{Config, Limits, Live, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
     jwks::{Entrance, Jwks},
@@ -89,7 +89,8 @@ impl Server {
     /// See [`ServerError`]; nothing is left running.
     pub async fn start(config: Config, extra: axum::Router) -> Result<Self, ServerError> {
         telemetry::metrics::install();
-        transport::raise_open_files(config.limits.connections_total);
+        let listeners = 1 + usize::from(config.server.admin_listen.is_some());
+        let room = transport::raise_open_files(config.limits.connections_total, listeners);
         let tls = Live::new(config.server.tls.as_ref().map(transport::acceptor).transpose()?);
         let jwks = Jwks::default();
         let key_sets = jwks.prepare(&config.auth).map_err(ServerError::Jwks)?;
@@ -129,7 +130,7 @@ impl Server {
         });
         let live = reload::Parts {
             entrance,
-            caps: Caps::new(&config.limits),
+            caps: Caps::new(&Limits { connections_total: room.sessions, ..config.limits.clone() }),
             house,
             api: api.clone(),
             tls,
@@ -139,7 +140,7 @@ impl Server {
             shutdown: shutdown.clone(),
         };
         live.entrance.jwks.install(key_sets, (&tracker, &shutdown)).all().await;
-        let serving = live.serving(http::router(&api, &config, extra), config.server.node_id);
+        let serving = live.serving(http::router(&api, &config, extra), (room.http, &config));
         let server = Self {
             address: listener.local_addr().unwrap_or(config.server.listen),
             admin_address: admin.as_ref().and_then(|admin| admin.local_addr().ok()),

@@ -98,8 +98,7 @@ impl Drop for Disk {
     }
 }
 
-#[tokio::test]
-async fn a_disk_that_fills_up_and_is_freed_again_costs_nothing_that_was_answered() {
+async fn assert_a_full_disk_costs_nothing(leave: usize) {
     let Some(disk) = Disk::new() else {
         eprintln!("not tested: no permission to mount a file system");
         return;
@@ -110,16 +109,64 @@ async fn a_disk_that_fills_up_and_is_freed_again_costs_nothing_that_was_answered
         server.api().put(&format!("/users/{}", user.id), &user.profile()).await.ok();
         server.greeted("/ws/dashboard/", user).await.close().await;
     }
+    // More than what makes the tables be flushed soon.
+    for _ in 0..600 {
+        server.api().post("/users/1/dashboard", &json!({"data": {"filler": "x".repeat(2_000)}})).await.ok();
+    }
     server.api().notify("1", "before").await;
-    disk.fill(4 << 20);
-    assert_refuses_changes(&server.api()).await;
-    assert_goes_on(&server).await;
-    server.kill_and_restart();
-    assert_refuses_changes(&server.api()).await;
-    assert_goes_on(&server).await;
+    disk.fill(leave);
+    for _ in 0..2 {
+        assert_refuses_changes(&server.api()).await;
+        assert_goes_on(&server).await;
+        server.kill_and_restart();
+        assert_refuses_changes(&server.api()).await;
+        assert_goes_on(&server).await;
+    }
     disk.empty();
     assert_eq!(server.api().notify("1", "after").await, 2);
     server.kill_and_restart();
     assert_eq!(inbox::of(&server.api(), "1").await.len(), 2);
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_and_is_freed_again_costs_nothing_that_was_answered() {
+    for leave in [4 << 20, 0] {
+        assert_a_full_disk_costs_nothing(leave).await;
+    }
+}
+
+/// Notifications with numbers for titles, one after the other, until one is refused; how many were answered.
+async fn notify_until_full(api: &Api) -> usize {
+    for nth in 0.. {
+        let body = json!({"user_id": 1, "title": nth.to_string(), "message": "m".repeat(10_000)});
+        let answer = api.post("/notifications", &body).await;
+        if answer.status != 201 {
+            assert_eq!((answer.status, answer.code()), (503, "disk_full"), "{answer:?}");
+            return nth;
+        }
+    }
+    unreachable!("a full disk takes no more")
+}
+
+#[tokio::test]
+async fn a_disk_that_is_used_up_without_a_reserve_still_ends_in_refusals_and_loses_nothing() {
+    let Some(disk) = Disk::new() else {
+        eprintln!("not tested: no permission to mount a file system");
+        return;
+    };
+    let options = Options::default().set("STORAGE__RESERVE_BYTES", 0).set("STORAGE__SEGMENT_BYTES", 1 << 20);
+    let mut server = options.data_dir(&disk.path().join("data")).start();
+    disk.fill(12 << 20);
+    let answered = notify_until_full(&server.api()).await;
+    assert!(answered > 100, "there was room for more than {answered}");
+    for _ in 0..2 {
+        let kept = inbox::of(&server.api(), "1").await;
+        let titles: Vec<_> = kept.values().map(|item| item["title"].as_str().expect("a title").to_owned()).collect();
+        assert_eq!(titles, (0..answered).map(|nth| nth.to_string()).collect::<Vec<_>>(), "each once, in order");
+        server.kill_and_restart();
+    }
+    disk.empty();
+    server.api().notify("1", "after").await;
     server.stop();
 }

@@ -29,6 +29,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `binary serve --dev` on a free port and waits until it is ready.
     pub(crate) async fn start(binary: &Path, data_dir: &Path) -> Result<Self> {
+        Self::start_with(binary, data_dir, &[]).await
+    }
+
+    /// The same with settings in the environment.
+    pub(crate) async fn start_with(binary: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let begun = Instant::now();
         let many = "1000000";
@@ -39,6 +44,7 @@ impl Server {
             .env("CARILLON_LIMITS__CONNECTIONS_PER_USER", many)
             .env("CARILLON_LIMITS__API_CALLS_PER_SECOND", many)
             .env("CARILLON_LOG__LEVEL", "warn")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

@@ -12,6 +12,7 @@ mod notify;
 mod receiver;
 mod report;
 mod restart;
+mod snapshot;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -61,6 +62,15 @@ enum Scenario {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+    /// The longest pause between two answers to writers while a snapshot is written, and without one.
+    Snapshot {
+        /// Notifications on the disk when it begins.
+        #[arg(long, default_value_t = 100_000)]
+        notifications: usize,
+        /// Writers, each with one call under way.
+        #[arg(long, default_value_t = 16)]
+        writers: usize,
+    },
     /// From start to ready with many notifications on the disk.
     Restart {
         /// Notifications.
@@ -79,6 +89,9 @@ async fn main() -> Result<()> {
             Scenario::Idle { connections, seconds } => idle::run(&arguments.server, connections, seconds).await?,
             Scenario::Fanout { subscribers, seconds } => fanout::run(&arguments.server, subscribers, seconds).await?,
             Scenario::Notify { seconds } => notify::run(&arguments.server, seconds).await?,
+            Scenario::Snapshot { notifications, writers } => {
+                snapshot::run(&arguments.server, notifications, writers).await?
+            }
             Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
         });
     }

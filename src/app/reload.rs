@@ -2,7 +2,7 @@
 
 use crate::{
     auth::{ApiKeys, Door},
-    config::{Changes, Config, Live, Retention, changes},
+    config::{Changes, Config, Limits, Live, Retention, changes},
     http::Api,
     jwks::Entrance,
     outbound::TrustError,
@@ -57,14 +57,16 @@ pub(super) struct Parts {
 
 impl Parts {
     /// What the public listener serves.
-    pub(super) fn serving(&self, router: axum::Router, node_id: u64) -> Serving {
-        let among = (self.caps.clone(), node_id);
+    pub(super) fn serving(&self, router: axum::Router, (http_connections, config): (usize, &Config)) -> Serving {
+        let among = (self.caps.clone(), config.server.node_id);
         let gate = Gate::new(self.entrance.clone(), self.house.clone(), among);
         Serving {
             gate: Some(Arc::new(gate)),
             router,
             tls: self.tls.clone(),
             trusted_proxies: self.trusted_proxies.clone(),
+            http_connections,
+            http_per_address: config.limits.http_connections_per_address,
             tracker: self.tracker.clone(),
         }
     }
@@ -92,9 +94,10 @@ impl Reloader {
         // From here on nothing fails. Development mode is never entered or left.
         let dev = self.inner.started.server.dev;
         let changed = changes(&self.inner.started, &self.inner.latest.lock(), &config);
-        transport::raise_open_files(config.limits.connections_total);
+        let listeners = 1 + usize::from(self.inner.started.server.admin_listen.is_some());
+        let room = transport::raise_open_files(config.limits.connections_total, listeners);
         telemetry::logs::set_level(&config.log);
-        caps.set_limits(&config.limits);
+        caps.set_limits(&Limits { connections_total: room.sessions, ..config.limits.clone() });
         house.set_limits(&config.limits);
         api.reconfigure(ApiKeys::new(&config.auth.api_keys, dev), &config.limits);
         tls.set(acceptor);

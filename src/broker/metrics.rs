@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::Endpoint,
-    telemetry::names::{DROP_OVERLOAD, DROPS, FRAMES_OUT, PUBLISHES, SESSIONS},
+    telemetry::names::{DROP_OVERLOAD, DROPS, PUBLISHES, SESSIONS},
 };
 use metrics::{Counter, Gauge, counter, gauge};
 
@@ -13,7 +13,6 @@ pub(super) struct Meters {
     pub(super) ephemeral: Counter,
     pub(super) durable: Counter,
     pub(super) overloads: Counter,
-    pub(super) frames_out: Counter,
 }
 
 impl Default for Meters {
@@ -23,7 +22,6 @@ impl Default for Meters {
             ephemeral: counter!(PUBLISHES, "kind" => "ephemeral"),
             durable: counter!(PUBLISHES, "kind" => "durable"),
             overloads: counter!(DROPS, "reason" => DROP_OVERLOAD),
-            frames_out: counter!(FRAMES_OUT),
         }
     }
 }

@@ -119,8 +119,6 @@ impl Pass {
 #[derive(Debug, Default)]
 struct Reached {
     sessions: u64,
-    /// Frames in all outboxes.
-    frames: u64,
     /// The most that one outbox got.
     frames_each: u32,
     bytes_each: usize,
@@ -134,7 +132,6 @@ impl Reached {
             Pushed::Known | Pushed::Dropped | Pushed::Full | Pushed::Ending => return,
         }
         self.sessions += 1;
-        self.frames += u64::from(chunk.frames);
         self.frames_each = self.frames_each.max(chunk.frames);
         self.bytes_each = self.bytes_each.max(chunk.bytes.len());
     }
@@ -242,11 +239,10 @@ impl Shard {
         job.count.add(reached.sessions);
     }
 
-    /// Counts what was queued, for the meters and for the bound on one pass.
+    /// Counts what was queued, for the bound on one pass.
     fn took(&mut self, reached: &Reached, bytes: usize) {
         self.pass.frames += reached.frames_each;
         self.pass.bytes += bytes.max(reached.bytes_each);
-        self.meters.frames_out.increment(reached.frames);
     }
 
     /// Presence changes whose window is over.

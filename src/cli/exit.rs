@@ -12,7 +12,7 @@ pub enum Exit {
     Usage,
     /// 65: data that was read is damaged or not what it should be.
     Data,
-    /// 69: a server that is needed does not answer, or says that it is not ready.
+    /// 69: an address or a data directory is not to be had, or a server that is needed does not answer, or is not ready.
     Unavailable,
     /// 70: the program itself failed, or a disk did under it.
     Internal,

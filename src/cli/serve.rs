@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     app::{Server, ServerError},
-    cluster::StartError,
+    cluster::{RecoverError, StartError},
     config::{Config, Flag, load},
 };
 use clap::{Args, ValueEnum};
@@ -127,7 +127,10 @@ async fn one_of(terminate: &mut Signal, interrupt: &mut Signal) {
 
 fn failure(error: &ServerError) -> Failure {
     let exit = match error {
-        ServerError::Listen { .. } => Exit::Unavailable,
+        ServerError::Listen { .. }
+        | ServerError::Start(StartError::Directory { .. } | StartError::Recover(RecoverError::InUse { .. })) => {
+            Exit::Unavailable
+        }
         ServerError::Tls(_) | ServerError::Jwks(_) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
         ServerError::Start(_) | ServerError::Failed => Exit::Internal,

@@ -155,7 +155,7 @@ impl Node {
             node: id,
             epoch,
             told,
-            data_dir: config.server.data_dir.clone(),
+            log: node.log.clone(),
             reserve_bytes: config.storage.reserve_bytes,
             metrics: ProposerMetrics::new(),
         };

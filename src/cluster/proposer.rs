@@ -5,9 +5,9 @@ use crate::{
     protocol::{NodeId, Pos},
     records::{Batch, Command, Committed, Proposal, ProposeError, Reply},
 };
-use carillon_storage::space;
+use carillon_storage::log::Log;
 use openraft::error::{ClientWriteError, RaftError};
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ const COMMANDS_MAX: usize = 1_024;
 /// What the commands of one entry may weigh together ([`crate::records::Op::weight`]); a heavier one goes alone. An
 /// entry is one write to the tables: without a bound, large calls made at once take gigabytes, and all time out.
 const WEIGHT_MAX: usize = 8 << 20;
+/// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
+const ROOM_MIN: u64 = 4 << 20;
 /// How long a batch may take before its callers are told that the outcome is unknown.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -27,8 +29,8 @@ pub(crate) struct BatchingProposer {
     pub(crate) node: NodeId,
     pub(crate) epoch: u64,
     pub(crate) told: ToldSlot,
-    pub(crate) data_dir: PathBuf,
-    /// Below so much free space nothing is proposed.
+    pub(crate) log: Log,
+    /// Below so much free space, and in any case below [`ROOM_MIN`], nothing is proposed.
     pub(crate) reserve_bytes: u64,
     pub(crate) metrics: super::metrics::ProposerMetrics,
 }
@@ -102,7 +104,7 @@ impl BatchingProposer {
     }
 
     fn disk_is_full(&self) -> bool {
-        space::free_bytes(&self.data_dir).is_ok_and(|free| free < self.reserve_bytes)
+        self.log.room().is_ok_and(|room| room < self.reserve_bytes.max(ROOM_MIN))
     }
 }
 

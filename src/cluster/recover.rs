@@ -6,7 +6,7 @@
 
 use super::codec::AppliedState;
 use carillon_storage::{
-    CodecError, LogError, LogOptions,
+    CodecError, LockError, LogError, LogOptions,
     log::Log,
     snapshot::{SnapshotError, SnapshotFile, Snapshots},
     tables::{self, TableError, Tables},
@@ -25,6 +25,17 @@ pub(crate) struct Opened {
 /// Why a directory cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
+    /// Another process serves it.
+    #[error(
+        "the data directory {dir} is in use by another server, process {holder}: stop that one first, or give this one \
+         a directory of its own (server.data_dir)"
+    )]
+    InUse {
+        /// The data directory.
+        dir: String,
+        /// The other's process id, or `unknown`.
+        holder: String,
+    },
     /// The log can't be opened.
     #[error("the log: {0}")]
     Log(#[from] LogError),
@@ -65,6 +76,7 @@ impl RecoverError {
     /// Whether the data is damaged, rather than unreachable or in use.
     pub fn is_damage(&self) -> bool {
         match self {
+            Self::InUse { .. } => false,
             Self::Log(error) => error.is_damage(),
             Self::Snapshot(error) => !matches!(error, SnapshotError::Io { .. }),
             Self::Tables(error) => error.is_damage(),
@@ -75,7 +87,7 @@ impl RecoverError {
 
 /// Opens everything under `dir`, rebuilding the tables if need be.
 pub(crate) fn open(dir: &Path, log: LogOptions, tables: &tables::Options) -> Result<Opened, RecoverError> {
-    let log = Log::open(&dir.join("log"), log)?;
+    let log = Log::open(&dir.join("log"), log).map_err(|error| in_use(dir, error))?;
     let snapshots = Snapshots::open(&dir.join("snapshots"))?;
     check_snapshots_are_behind(&log, &snapshots)?;
     let at = dir.join("tables");
@@ -85,6 +97,15 @@ pub(crate) fn open(dir: &Path, log: LogOptions, tables: &tables::Options) -> Res
         Err(Unusable::Rebuild(why)) => rebuild(&at, tables, (&log, &snapshots), why)?,
     };
     Ok(Opened { log, snapshots, tables, applied })
+}
+
+fn in_use(dir: &Path, error: LogError) -> RecoverError {
+    if let LogError::Locked(lock) = &error
+        && let LockError::Held { holder, .. } = &**lock
+    {
+        return RecoverError::InUse { dir: dir.display().to_string(), holder: holder.clone() };
+    }
+    error.into()
 }
 
 /// A log that does not even reach the snapshots has lost something, whatever the tables say.

@@ -15,6 +15,7 @@ pub(super) fn check(config: &Config, places: &Places) -> Vec<Mistake> {
     checks.listeners();
     checks.tls();
     checks.limits();
+    checks.retention();
     checks.mistakes
 }
 
@@ -111,6 +112,34 @@ impl Checks<'_> {
                     storage.segment_bytes, storage.snapshot_log_bytes
                 ),
                 "a segment must not be larger than the log that is kept",
+            );
+        }
+    }
+
+    /// A level's bound that can never be reached: somebody thinks that it outweighs the bound for all levels.
+    fn retention(&mut self) {
+        let retention = &self.config.retention;
+        let mut vain = Vec::new();
+        for (level, kept) in retention.levels() {
+            for (key, of_level, of_all) in [
+                ("per_user", kept.per_user, retention.notifications_per_user),
+                ("days", kept.days, retention.notifications_days),
+            ] {
+                if of_all > 0 && of_level > of_all {
+                    vain.push((
+                        format!("retention.{level}_{key}"),
+                        of_level,
+                        format!("retention.notifications_{key}"),
+                        of_all,
+                    ));
+                }
+            }
+        }
+        for (path, of_level, all, of_all) in vain {
+            self.wrong(
+                &[&path],
+                format!("{path} is {of_level}, {all} is {of_all}"),
+                format!("the bound for all levels counts as well: raise {all}, or set it to 0"),
             );
         }
     }

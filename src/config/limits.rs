@@ -13,6 +13,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Largest WebSocket message and frame from a client.
     pub message_bytes: usize,
+    /// Connections from one address that are not, or not yet, WebSockets.
+    pub http_connections_per_address: usize,
     /// Messages per second that one socket may send, on average.
     pub messages_per_second: u32,
     /// Messages that one socket may send at once.
@@ -40,6 +42,7 @@ impl Default for Limits {
             connections_per_user: 100,
             connections_per_address: 20_000,
             message_bytes: 64 << 10,
+            http_connections_per_address: 2_048,
             messages_per_second: 50,
             messages_burst: 200,
             api_calls_per_second: 20_000,
@@ -77,6 +80,12 @@ pub const RESUME_MESSAGE_FRAMES: usize = 64;
 pub const ONLINE_PAGE: usize = 500;
 /// Connections of this node that are not (or not yet) WebSockets.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// How long a peer may take nothing of an HTTP response.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request body that are taken in although nobody reads them, so that the caller gets to read the refusal.
+pub const UNREAD_BODY_BYTES_MAX: usize = 8 << 20;
+/// How long that may take.
+pub const UNREAD_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; a slow client goes on without one.
 pub const HANDSHAKE_PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Age at which an ephemeral frame in an outbox is dropped.

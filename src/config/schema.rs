@@ -1,6 +1,9 @@
 //! The one table of settings: name, meaning, range, and how each gets into [`Config`] and out of it.
 
-use super::{Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, mistake::Mistake, raw::Node};
+use super::{
+    Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, limits::HTTP_CONNECTIONS_MAX,
+    log_filter, mistake::Mistake, raw::Node,
+};
 use std::{net::SocketAddr, ops::RangeInclusive};
 
 /// A setting.
@@ -96,7 +99,24 @@ macro_rules! switch {
     };
 }
 
+/// What is kept of one level, `retention.LEVEL_per_user` and `retention.LEVEL_days`.
+macro_rules! kept {
+    ($level:ident . $key:ident, $range:expr, $doc:literal) => {
+        Setting {
+            path: concat!("retention.", stringify!($level), "_", stringify!($key)),
+            doc: $doc,
+            kind: Kind::Integer {
+                range: $range,
+                get: |config| config.retention.$level.$key,
+                set: |config, value| config.retention.$level.$key = value,
+            },
+        }
+    };
+}
+
 const SECONDS_MAX: u64 = 86_400;
+const KEPT_MAX: u64 = 10_000_000;
+const DAYS_MAX: u64 = 36_500;
 const BYTES_MAX: u64 = 1 << 40;
 
 /// All settings, in the order of the file. Tables stand last in their section: in TOML, a key after
@@ -255,6 +275,11 @@ tenant = "default""#,
     integer!(limits.connections_total, 1..=10_000_000, "Connections of this node."),
     integer!(limits.connections_per_user, 1..=10_000_000, "Connections of one user on this node."),
     integer!(limits.connections_per_address, 1..=10_000_000, "Connections from one address."),
+    integer!(
+        limits.http_connections_per_address,
+        1..=HTTP_CONNECTIONS_MAX as u64,
+        "Connections from one address that are not, or not yet, WebSockets; trusted proxies may have more."
+    ),
     integer!(limits.message_bytes, 1_024..=16_777_216, "Largest WebSocket message and frame from a client."),
     integer!(limits.messages_per_second, 1..=1_000_000, "Messages per second that one socket may send, on average."),
     integer!(limits.messages_burst, 1..=1_000_000, "Messages that one socket may send at once."),
@@ -266,8 +291,16 @@ tenant = "default""#,
     integer!(limits.ping_timeout_seconds, 1..=3_600, "How long a pong may take; less than the interval."),
     integer!(limits.proposals_waiting, 16..=1_048_576, "Durable commands that wait for the log."),
     integer!(presence.grace_seconds, 0..=SECONDS_MAX, "How long a user stays online after the last tab has gone."),
-    integer!(retention.notifications_per_user, 0..=10_000_000, "Newest notifications kept per user; 0: all."),
-    integer!(retention.notifications_days, 0..=36_500, "Days that a notification is kept; 0: for ever."),
+    integer!(retention.notifications_per_user, 0..=KEPT_MAX, "Newest notifications kept per user; 0: all."),
+    integer!(retention.notifications_days, 0..=DAYS_MAX, "Days that a notification is kept; 0: for ever."),
+    kept!(info.per_user, 0..=KEPT_MAX, "Newest notifications of level info kept per user; 0: all."),
+    kept!(info.days, 0..=DAYS_MAX, "Days that a notification of level info is kept; 0: for ever."),
+    kept!(success.per_user, 0..=KEPT_MAX, "Newest of level success kept per user; 0: all."),
+    kept!(success.days, 0..=DAYS_MAX, "Days that one of level success is kept; 0: for ever."),
+    kept!(warning.per_user, 0..=KEPT_MAX, "Newest of level warning kept per user; 0: all."),
+    kept!(warning.days, 0..=DAYS_MAX, "Days that one of level warning is kept; 0: for ever."),
+    kept!(error.per_user, 0..=KEPT_MAX, "Newest of level error kept per user; 0: all."),
+    kept!(error.days, 0..=DAYS_MAX, "Days that one of level error is kept; 0: for ever."),
     integer!(
         retention.resume_seconds,
         0..=2_592_000,
@@ -275,7 +308,11 @@ tenant = "default""#,
     ),
     integer!(retention.resume_bytes, 0..=BYTES_MAX, "About how many bytes of such events are kept."),
     integer!(drain.seconds, 0..=3_600, "Over how many seconds closes are spread at SIGTERM."),
-    integer!(storage.reserve_bytes, 0..=BYTES_MAX, "Below this much free disk, durable calls are refused."),
+    integer!(
+        storage.reserve_bytes,
+        0..=BYTES_MAX,
+        "Below this much free disk, and below 4 MiB in any case, durable calls are refused."
+    ),
     integer!(
         storage.snapshot_log_bytes,
         1_048_576..=BYTES_MAX,
@@ -285,11 +322,11 @@ tenant = "default""#,
     integer!(storage.cache_bytes, 1_048_576..=BYTES_MAX, "Cache of the tables."),
     Setting {
         path: "log.level",
-        doc: "error, warn, info, debug or trace; or a filter by module, info,carillon::auth=debug.",
+        doc: "error, warn, info, debug, trace or off; or levels by module, info,carillon::auth=debug.",
         kind: Kind::Text {
             example: "info",
             get: |config| Some(config.log.level.clone()),
-            set: |config, text| log_filter(text).map(|level| config.log.level = level.into()),
+            set: |config, text| log_filter::parse(text).map(|level| config.log.level = level),
         },
     },
     Setting {
@@ -315,13 +352,6 @@ fn filled(text: &str) -> Result<&str, String> {
 fn cookie_name(text: &str) -> Result<&str, String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.bytes().all(fits) { Ok(text) } else { Err("write a cookie's name, like carillon_token".into()) }
-}
-
-fn log_filter(text: &str) -> Result<&str, String> {
-    filled(text)?;
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text)
-        .map_err(|_| "write error, warn, info, debug, trace, or a filter like info,carillon::auth=debug".into())
 }
 
 fn log_format(text: &str) -> Result<bool, String> {

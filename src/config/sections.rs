@@ -66,10 +66,34 @@ pub struct Retention {
     pub notifications_per_user: u64,
     /// Days that a notification is kept; 0: for ever.
     pub notifications_days: u64,
+    /// What is kept of level `info`, within the above.
+    pub info: Kept,
+    /// … of `success`.
+    pub success: Kept,
+    /// … of `warning`.
+    pub warning: Kept,
+    /// … of `error`.
+    pub error: Kept,
     /// Seconds that an event is kept for clients that resume.
     pub resume_seconds: u64,
     /// About how many bytes of such events are kept.
     pub resume_bytes: u64,
+}
+
+/// `retention.LEVEL_per_user`, `retention.LEVEL_days`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Newest notifications of the level kept per user; 0: all.
+    pub per_user: u64,
+    /// Days that one is kept; 0: for ever.
+    pub days: u64,
+}
+
+impl Retention {
+    /// Each level with what is kept of it.
+    pub fn levels(&self) -> [(&'static str, &Kept); 4] {
+        [("info", &self.info), ("success", &self.success), ("warning", &self.warning), ("error", &self.error)]
+    }
 }
 
 /// `[drain]`
@@ -117,7 +141,16 @@ impl Default for Server {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { notifications_per_user: 0, notifications_days: 0, resume_seconds: 24 * 3_600, resume_bytes: 64 << 20 }
+        Self {
+            notifications_per_user: 0,
+            notifications_days: 0,
+            info: Kept::default(),
+            success: Kept::default(),
+            warning: Kept::default(),
+            error: Kept::default(),
+            resume_seconds: 24 * 3_600,
+            resume_bytes: 64 << 20,
+        }
     }
 }
 

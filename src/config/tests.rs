@@ -148,6 +148,16 @@ fn every_setting_takes_its_whole_range_and_nothing_beyond() {
 }
 
 #[test]
+fn retention_is_set_for_all_levels_and_for_each() {
+    let env = [("CARILLON_RETENTION__WARNING_PER_USER", "7"), ("CARILLON_RETENTION__NOTIFICATIONS_DAYS", "400")];
+    let retention = good("[retention]\ninfo_days = 30\nerror_days = 365\n", &env).retention;
+    assert_eq!((retention.notifications_days, retention.info.days, retention.error.days), (400, 30, 365));
+    assert_eq!((retention.warning.per_user, retention.success), (7, super::Kept::default()));
+    let levels = retention.levels().map(|(level, _)| level);
+    assert_eq!(levels, crate::protocol::event::LEVELS, "each level there is");
+}
+
+#[test]
 fn every_setting_has_a_name_in_the_environment_that_the_help_lists() {
     let help = environment_help();
     for setting in SETTINGS {
@@ -276,6 +286,10 @@ fn settings_that_do_not_fit_together_are_mistakes() {
         ("[server]\nadmin_listen = \"127.0.0.1:8000\"\n", "c.toml:2:16: server.admin_listen is the same"),
         ("[server]\ntls_key = \"/k\"\n", "server.tls_key is set without server.tls_cert"),
         ("[limits]\nping_timeout_seconds = 25\n", "c.toml:2:24: limits.ping_timeout_seconds is 25"),
+        (
+            "[retention]\nnotifications_days = 30\nerror_days = 90\n",
+            "c.toml:3:14: retention.error_days is 90, retention.notifications_days is 30; the bound for all levels counts",
+        ),
     ];
     for (toml, expected) in table {
         let found = mistakes(toml, &[]);

@@ -13,7 +13,7 @@ use crate::{
     auth::Identity,
     config::limits::{RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
     protocol::{
-        BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Timestamp, Token, UserId,
+        BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Token, UserId,
         edition::{self, with_pos},
         frames,
     },
@@ -132,11 +132,8 @@ impl Endpoints {
     /// # Errors
     /// See [`AdmitError`].
     pub async fn admit(&self, identity: &Identity, endpoint: Endpoint) -> Result<(), AdmitError> {
-        let row = self.row_of(identity)?;
-        match &row {
-            Some(row) => check_standing(row, identity)?,
-            None => self.check_locked_out(identity)?,
-        }
+        let (row, known) = self.records.read(|rows| directory::known(rows, &identity.tenant, &identity.user))?;
+        check_standing(&known, identity)?;
         let claims = directory::Claims {
             username: &identity.username,
             first_name: &identity.first_name,
@@ -144,9 +141,8 @@ impl Endpoints {
             is_staff: identity.is_staff,
             issued_at: identity.issued_at,
         };
-        let news = claims.news_for(row.as_ref());
-        let is_staff = news.as_ref().or(row.as_ref()).is_some_and(|row| row.is_staff);
-        check_staff(endpoint, is_staff)?;
+        let news = if row.is_some() { claims.news_for(&known) } else { Some(claims.enter(&known)) };
+        check_staff(endpoint, news.as_ref().unwrap_or(&known).is_staff)?;
         if news.is_some() {
             self.records.propose(&identity.tenant, see(identity)).await?;
         }
@@ -236,11 +232,6 @@ impl Endpoints {
         self.records.read(|rows| directory::of(rows, &identity.tenant, &identity.user))
     }
 
-    fn check_locked_out(&self, identity: &Identity) -> Result<(), AdmitError> {
-        let until = self.records.read(|rows| directory::locked_out(rows, &identity.tenant, &identity.user))?;
-        check_revoked(until, identity)
-    }
-
     /// A text message came in.
     pub async fn answer(&self, client: &Client, text: &str) -> Answer {
         self.desk.heard_from(&client.tenant, &client.user);
@@ -264,13 +255,9 @@ fn check_standing(row: &User, identity: &Identity) -> Result<(), AdmitError> {
     if !row.is_active {
         return Err(AdmitError::Refused("this user is deactivated"));
     }
-    check_revoked(row.revoked_before, identity)
-}
-
-fn check_revoked(before: Option<Timestamp>, identity: &Identity) -> Result<(), AdmitError> {
     // A token that does not say when it was issued may have been issued before.
     let is_revoked = |before| identity.issued_at.is_none_or(|issued| issued <= before);
-    if before.is_some_and(is_revoked) {
+    if row.revoked_before.is_some_and(is_revoked) {
         return Err(AdmitError::Refused("this token was revoked: sign in again"));
     }
     Ok(())

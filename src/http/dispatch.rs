@@ -23,9 +23,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use std::{sync::Arc, time::Instant};
 
-/// Bytes over the limit that are read and forgotten, so that the caller is still there to read the refusal.
-const OVER_LIMIT_READ_MAX: usize = 8 << 20;
-
 /// The routes of the server API, and a JSON answer for every other path below [`BASE`].
 pub(super) fn router(api: &Api) -> Router {
     let mut router = Router::new();
@@ -132,35 +129,32 @@ async fn path_ids(parts: &mut Parts) -> Result<Vec<String>, ApiError> {
     Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
 }
 
-/// The whole body, within size and time.
+/// The whole body, within size and time. What is left of a refused one is the transport's business.
 async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
     let read = tokio::time::timeout(API_BODY_TIMEOUT, collect(body, most)).await;
     read.unwrap_or(Err(ApiError::SlowBody(API_BODY_TIMEOUT.as_secs())))
 }
 
 async fn collect(mut body: Body, most: usize) -> Result<Bytes, ApiError> {
-    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut bytes = BytesMut::with_capacity(expected.min(most));
-    let mut over = 0;
+    let too_large = || {
+        let message = format!("the body has more than {most} bytes (limits.api_body_bytes)");
+        ApiError::TooLarge { field: None, message }
+    };
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > most {
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::BadJson("the connection ended within it".into()))?;
         // Trailers mean nothing here.
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() <= most && over == 0 {
-            bytes.extend_from_slice(&data);
-        } else {
-            bytes.clear();
-            over += data.len();
+        if bytes.len() + data.len() > most {
+            return Err(too_large());
         }
-        if over > OVER_LIMIT_READ_MAX {
-            break;
-        }
+        bytes.extend_from_slice(&data);
     }
-    if over == 0 {
-        return Ok(bytes.freeze());
-    }
-    let message = format!("the body has more than {most} bytes (limits.api_body_bytes)");
-    Err(ApiError::TooLarge { field: None, message })
+    Ok(bytes.freeze())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, journal, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -128,6 +128,7 @@ impl<S: Read> Step<'_, '_, S> {
             Op::NoteActivity { users } => presence::note_activity(self, users),
             Op::BeginHistory { id } => journal::begin_history(self, *id),
             Op::TrimJournal { through } => journal::trim(self, *through),
+            Op::ExpireLevels { user, bounds } => levels::expire(self, user, bounds),
         }
     }
 

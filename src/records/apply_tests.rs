@@ -1,7 +1,11 @@
 //! What went wrong once, or would be worst: each case a command or two against tables in memory.
 
 use super::{
-    Batch, Command, EffectKind, Idempotency, Op, Rejection, Reply, apply_batch, dashboard, directory, presence,
+    Batch, Command, EffectKind, Idempotency, Op, Rejection, Reply, apply_batch, dashboard, directory,
+    keys::Key,
+    presence,
+    rows::User,
+    txn::{Row, Txn},
 };
 use crate::{
     protocol::{Tenant, Timestamp, UserId},
@@ -11,8 +15,8 @@ use carillon_storage::tables::MemoryTables;
 
 /// Tables, and the log so far.
 #[derive(Default)]
-struct Log {
-    tables: MemoryTables,
+pub(super) struct Log {
+    pub(super) tables: MemoryTables,
     index: u64,
 }
 
@@ -27,8 +31,16 @@ impl Log {
         (applied.replies[0].clone(), applied.effects.into_iter().map(|effect| effect.kind).collect())
     }
 
-    fn apply(&mut self, op: Op) -> Reply {
+    pub(super) fn apply(&mut self, op: Op) -> Reply {
         self.apply_with(op, None).0
+    }
+
+    /// Writes a row past the log.
+    pub(super) fn store<R: Row>(&mut self, key: Key, row: &R) {
+        let mut txn = Txn::new(&self.tables);
+        txn.put(key, row).expect("a row");
+        let writes = txn.into_writes();
+        self.tables.commit(&writes, b"").expect("rows that tables take");
     }
 }
 
@@ -48,6 +60,16 @@ fn see(issued_at: Option<i64>, is_staff: bool) -> Op {
 fn put(is_active: bool) -> Op {
     let (username, is_active) = (Some("a".into()), Some(is_active));
     Op::PutUser { user: user("1"), username, first_name: None, last_name: None, is_active, is_staff: None }
+}
+
+fn put_staff(is_staff: bool) -> Op {
+    let (username, is_staff) = (Some("a".into()), Some(is_staff));
+    Op::PutUser { user: user("1"), username, first_name: None, last_name: None, is_active: None, is_staff }
+}
+
+/// What is known of the user 1.
+fn known(log: &Log) -> User {
+    directory::known(&log.tables, &Tenant::default(), &user("1")).expect("rows").1
 }
 
 #[test]
@@ -107,14 +129,42 @@ fn who_was_locked_out_stays_so_when_erased_and_who_was_not_does_not() {
         log.apply(see(Some(1), false));
         lock.into_iter().for_each(|op| drop(log.apply(op)));
         log.apply(Op::EraseUser { user: user("1") });
-        let left = directory::locked_out(&log.tables, &Tenant::default(), &user("1")).expect("rows");
+        let left = known(&log).revoked_before;
         assert_eq!(left.is_some(), locked);
         log.apply(see(Some(1_000), false));
         let row = directory::of(&log.tables, &Tenant::default(), &user("1")).expect("rows").expect("a row");
         assert_eq!(row.revoked_before, left, "the new row refuses the old tokens");
+        log.apply(Op::EraseUser { user: user("1") });
+        assert_eq!(known(&log).revoked_before.is_some(), locked, "and again");
         log.apply(put(true));
-        assert_eq!(directory::locked_out(&log.tables, &Tenant::default(), &user("1")).expect("rows"), None);
+        assert_eq!(
+            known(&log).revoked_before.is_some(),
+            locked,
+            "the backend brings the user back, not the old tokens"
+        );
     }
+}
+
+#[test]
+fn who_lost_staff_does_not_have_it_again_by_being_erased() {
+    // Issued, and whether it still makes somebody staff; commands are at 1, 2, 3, the backend's word at 2.
+    for (issued_at, is_staff) in [(None, false), (Some(1), false), (Some(2), false), (Some(3), true)] {
+        for erasures in 0..3 {
+            let mut log = Log::default();
+            log.apply(see(Some(1), true));
+            log.apply(put_staff(false));
+            for _ in 0..erasures {
+                log.apply(Op::EraseUser { user: user("1") });
+                log.apply(see(Some(1), false));
+            }
+            log.apply(see(issued_at, true));
+            assert_eq!(known(&log).is_staff, is_staff, "{issued_at:?} after {erasures} erasures");
+        }
+    }
+    let mut log = Log::default();
+    log.apply(see(Some(1), true));
+    log.apply(Op::EraseUser { user: user("1") });
+    assert_eq!(known(&log), User::default(), "of somebody who was refused nothing, nothing is left");
 }
 
 #[test]

@@ -209,6 +209,24 @@ pub enum Op {
         /// The last bucket that goes.
         through: u64,
     },
+    /// Forget a user's notifications by level, a bounded part at a time; repeat until there is no more.
+    ExpireLevels {
+        /// Whose.
+        user: UserId,
+        /// One for each level that has any.
+        bounds: Vec<LevelBound>,
+    },
+}
+
+/// What stays of a user's notifications of one level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelBound {
+    /// One of [`crate::protocol::event::LEVELS`].
+    pub level: String,
+    /// Newest that stay; 0: all.
+    pub keep: u64,
+    /// Older ones go.
+    pub before: Option<Timestamp>,
 }
 
 impl Op {

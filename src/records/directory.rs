@@ -7,7 +7,7 @@ use super::{
     apply::Step,
     keys::{Key, Table},
     presence,
-    rows::{LockedOut, TenantFigures, User},
+    rows::{Demoted, LockedOut, TenantFigures, User},
     txn::get,
 };
 use crate::protocol::{Tenant, Timestamp, UserId};
@@ -32,8 +32,7 @@ pub(crate) fn put<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     let Op::PutUser { user, username, first_name, last_name, is_active, is_staff } = op else {
         return Ok(Reply::Done);
     };
-    let old = of(step.txn, step.tenant, user)?;
-    let mut row = old.clone().unwrap_or_default();
+    let (old, mut row) = known(step.txn, step.tenant, user)?;
     let set = |field: &mut String, given: &Option<String>| {
         if let Some(given) = given {
             field.clone_from(given);
@@ -60,20 +59,17 @@ pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     let Op::SeeUser { user, username, first_name, last_name, is_staff, issued_at } = op else {
         return Ok(Reply::Done);
     };
-    let old = of(step.txn, step.tenant, user)?;
     let claims = Claims { username, first_name, last_name, is_staff: *is_staff, issued_at: *issued_at };
-    if let Some(mut row) = claims.news_for(old.as_ref()) {
-        if old.is_none() {
-            row.revoked_before = locked_out(step.txn, step.tenant, user)?;
-        }
+    let (old, start) = known(step.txn, step.tenant, user)?;
+    let news = if old.is_some() { claims.news_for(&start) } else { Some(claims.enter(&start)) };
+    if let Some(row) = news {
         write(step, user, (old, row))?;
     }
     Ok(Reply::Done)
 }
 
 pub(crate) fn revoke_tokens<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<Reply, RecordsError> {
-    let old = of(step.txn, step.tenant, user)?;
-    let mut row = old.clone().unwrap_or_default();
+    let (old, mut row) = known(step.txn, step.tenant, user)?;
     row.revoked_before = Some(step.at);
     write(step, user, (old, row))?;
     step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
@@ -93,6 +89,7 @@ fn write<S: Read>(
     step.txn.put(step.user_key(Table::Users, user), &row)?;
     // The row says it from now on.
     step.txn.remove(step.user_key(Table::LockedOut, user));
+    step.txn.remove(step.user_key(Table::Demoted, user));
     let was = old.unwrap_or_default();
     if was.is_active && !row.is_active {
         step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
@@ -131,20 +128,26 @@ pub struct Claims<'a> {
 }
 
 impl Claims<'_> {
+    /// The first row of a user who has none, over what is [`known`] all the same.
+    pub fn enter(&self, start: &User) -> User {
+        User { is_staff: self.is_staff && !self.is_overruled(start), ..self.over(start) }
+    }
+
     /// The row as this token would have it; `None` if it has nothing new, or is older than the backend's word.
-    pub fn news_for(&self, row: Option<&User>) -> Option<User> {
-        let Some(row) = row else {
-            return Some(self.over(&User::default()));
-        };
-        let is_older_than = |at: Timestamp| self.issued_at.is_none_or(|issued| issued < at);
-        let is_overruled = row.stated_at.is_some_and(|stated| is_older_than(stated) || self.issued_at == Some(stated));
-        if is_overruled || row.token_issued_at.is_some_and(is_older_than) {
+    pub fn news_for(&self, row: &User) -> Option<User> {
+        let is_older = row.token_issued_at.is_some_and(|at| self.issued_at.is_none_or(|issued| issued < at));
+        if is_older || self.is_overruled(row) {
             return None;
         }
         let news = self.over(row);
         // A newer token that says the same is no reason to write.
         let same = User { token_issued_at: row.token_issued_at, ..news.clone() } == *row;
         (!same).then_some(news)
+    }
+
+    /// Whether the backend has stated since what the user is.
+    fn is_overruled(&self, row: &User) -> bool {
+        row.stated_at.is_some_and(|stated| self.issued_at.is_none_or(|issued| issued <= stated))
     }
 
     fn over(&self, row: &User) -> User {
@@ -158,13 +161,20 @@ impl Claims<'_> {
     }
 }
 
-/// Before when tokens of an erased user who was locked out were issued that stay refused.
+/// A user's row if there is one, and what is known in any case: without a row, what an erased user left behind, so that
+/// older tokens may do no more than before.
 ///
 /// # Errors
 /// When rows can't be read.
-pub fn locked_out(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option<Timestamp>, RecordsError> {
-    let row: Option<LockedOut> = get(read, &Key::user(Table::LockedOut, tenant, user))?;
-    Ok(row.map(|row| row.revoked_before))
+pub fn known(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<(Option<User>, User), RecordsError> {
+    if let Some(row) = of(read, tenant, user)? {
+        return Ok((Some(row.clone()), row));
+    }
+    let locked_out: Option<LockedOut> = get(read, &Key::user(Table::LockedOut, tenant, user))?;
+    let demoted: Option<Demoted> = get(read, &Key::user(Table::Demoted, tenant, user))?;
+    let revoked_before = locked_out.map(|left| left.revoked_before);
+    let stated_at = demoted.map(|left| left.stated_at);
+    Ok((None, User { revoked_before, stated_at, ..User::default() }))
 }
 
 /// A user's row.

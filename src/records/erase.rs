@@ -8,7 +8,7 @@ use super::{
     directory, journal,
     keys::{Key, Table, tenant_and_user},
     presence,
-    rows::{Erasure, LockedOut, Presence, Subscription, TenantFigures},
+    rows::{Demoted, Erasure, LockedOut, Presence, Subscription, TenantFigures, User},
     txn::{self, get},
 };
 use crate::protocol::{Tenant, UserId};
@@ -32,6 +32,7 @@ pub(crate) fn erase<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Resul
         Table::Payments,
         Table::ExpiryWarnings,
         // Last: while there are notifications, their counts stay with them.
+        Table::LevelCounts,
         Table::Inboxes,
     ];
     for table in many {
@@ -69,10 +70,7 @@ fn forget_person<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<u
         directory::count(&mut figures, Some(&row), None);
         step.txn.put(figures_key, &figures)?;
         step.txn.remove(step.user_key(Table::Users, user));
-        // Who was locked out does not get in again by being erased.
-        if !row.is_active || row.revoked_before.is_some() {
-            step.txn.put(step.user_key(Table::LockedOut, user), &LockedOut { revoked_before: step.at })?;
-        }
+        leave_refusals(step, user, &row)?;
         removed += 1;
     }
     let dashboard = step.user_key(Table::Dashboards, user);
@@ -82,6 +80,17 @@ fn forget_person<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<u
     }
     step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
     Ok(removed)
+}
+
+/// Nobody may do more after being erased than before: tokens that were refused stay refused.
+fn leave_refusals<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, row: &User) -> Result<(), RecordsError> {
+    if !row.is_active || row.revoked_before.is_some() {
+        step.txn.put(step.user_key(Table::LockedOut, user), &LockedOut { revoked_before: step.at })?;
+    }
+    if let (Some(stated_at), false) = (row.stated_at, row.is_staff) {
+        step.txn.put(step.user_key(Table::Demoted, user), &Demoted { stated_at })?;
+    }
+    Ok(())
 }
 
 fn uncount<S: Read>(step: &mut Step<'_, '_, S>, row: &Subscription) -> Result<(), RecordsError> {

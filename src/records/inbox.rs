@@ -7,6 +7,7 @@ use super::{
     RecordsError, Reply,
     apply::Step,
     keys::{Key, Table},
+    levels,
     rows::{Inbox, Notification, TenantFigures},
     txn::{self, get},
 };
@@ -137,6 +138,7 @@ pub(crate) fn delete<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, id: u64
     let was_unread = take_out(&mut inbox, &row);
     show_deleted(step, user, (frames::notification_deleted(id), was_unread.then_some(inbox.unread)));
     step.txn.put(inbox_key, &inbox)?;
+    levels::uncount(step, user, std::iter::once((id, row.level.as_str())))?;
     Ok(Reply::Inbox { found: true, changed: true, unread: inbox.unread })
 }
 
@@ -147,7 +149,7 @@ pub(crate) fn expire<S: Read>(
     before: Option<Timestamp>,
 ) -> Result<Reply, RecordsError> {
     let inbox_key = step.user_key(Table::Inboxes, user);
-    let mut inbox: Inbox = step.txn.get_or_default(&inbox_key)?;
+    let inbox: Inbox = step.txn.get_or_default(&inbox_key)?;
     let range = step.user_key(Table::Notifications, user);
     let over = if keep == 0 { 0 } else { inbox.total.saturating_sub(keep) };
     let mut gone = Vec::new();
@@ -172,7 +174,21 @@ pub(crate) fn expire<S: Read>(
     if let Some(error) = failed {
         return Err(error);
     }
+    levels::uncount(step, user, gone.iter().map(|(key, row)| (Key::last_number(key.as_bytes()), row.level.as_str())))?;
     let removed = gone.len() as u64;
+    forget(step, user, (inbox, gone))?;
+    Ok(Reply::Progress { removed, more })
+}
+
+/// Removes notifications from an inbox and says so.
+pub(crate) fn forget<S: Read>(
+    step: &mut Step<'_, '_, S>,
+    user: &UserId,
+    (mut inbox, gone): (Inbox, Vec<(Key, Notification)>),
+) -> Result<(), RecordsError> {
+    if gone.is_empty() {
+        return Ok(());
+    }
     let unread_before = inbox.unread;
     let mut ids = Vec::with_capacity(gone.len());
     for (key, row) in gone {
@@ -180,12 +196,10 @@ pub(crate) fn expire<S: Read>(
         step.txn.remove(key);
         take_out(&mut inbox, &row);
     }
-    if removed > 0 {
-        step.txn.put(inbox_key, &inbox)?;
-        let unread = (inbox.unread != unread_before).then_some(inbox.unread);
-        show_deleted(step, user, (frames::notifications_deleted(&ids), unread));
-    }
-    Ok(Reply::Progress { removed, more })
+    step.txn.put(step.user_key(Table::Inboxes, user), &inbox)?;
+    let unread = (inbox.unread != unread_before).then_some(inbox.unread);
+    show_deleted(step, user, (frames::notifications_deleted(&ids), unread));
+    Ok(())
 }
 
 /// Counts a notification out; whether it was unread.

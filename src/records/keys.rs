@@ -26,6 +26,8 @@ pub(crate) enum Table {
     Nodes = 15,
     Erasures = 16,
     LockedOut = 17,
+    LevelCounts = 18,
+    Demoted = 19,
     History = 20,
     Journal = 21,
     JournalBuckets = 22,

@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod journal;
 mod json;
 mod keys;
+pub mod levels;
 pub mod presence;
 mod proposer;
 pub mod retention;
@@ -26,9 +27,11 @@ mod txn;
 
 #[cfg(test)]
 mod apply_tests;
+#[cfg(test)]
+mod levels_tests;
 
 pub use apply::apply_batch;
-pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
+pub use command::{Batch, Command, Idempotency, LevelBound, Op, Rejection, Reply};
 pub use effect::{Effect, EffectKind};
 pub use handle::Records;
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};

@@ -1,8 +1,8 @@
 //! Forgetting what is too much or too old, and finishing erasures: a task that proposes, in small parts.
 
-use super::{Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal};
+use super::{LevelBound, Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, levels};
 use crate::{
-    config::Retention,
+    config::{Kept, Retention},
     protocol::{Tenant, Timestamp, UserId},
     wall_clock::now,
 };
@@ -62,24 +62,16 @@ async fn round(records: &Records, settings: &Retention) -> Result<(), KeepError>
     for (tenant, user) in records.read(|rows| erase::unfinished(rows))? {
         erase_user(records, &tenant, &user).await?;
     }
-    if settings.notifications_per_user == 0 && settings.notifications_days == 0 {
+    let bounds = Bounds::at(now(), settings);
+    if bounds.keep == 0 && bounds.before.is_none() && bounds.levels.is_empty() {
         return Ok(());
     }
-    let days = i64::try_from(settings.notifications_days).unwrap_or(i64::MAX);
-    let before = (days > 0).then(|| now().plus_seconds(-days.saturating_mul(SECONDS_PER_DAY)));
     let mut cursor: Option<Vec<u8>> = None;
     loop {
         let (inboxes, next) = records.read(|rows| inbox::inboxes(rows, cursor.as_deref(), INBOXES_AT_ONCE))?;
         for (tenant, user, inbox) in inboxes {
-            let too_many = settings.notifications_per_user > 0 && inbox.total > settings.notifications_per_user;
-            let too_old = match before {
-                Some(before) if inbox.total > 0 => {
-                    records.read(|rows| inbox::oldest(rows, &tenant, &user))?.is_some_and(|oldest| oldest < before)
-                }
-                _ => false,
-            };
-            if too_many || too_old {
-                expire(records, (&tenant, &user), (settings.notifications_per_user, before)).await?;
+            for op in bounds.due(records, (&tenant, &user), inbox.total)? {
+                expire(records, &tenant, op).await?;
             }
         }
         match next {
@@ -100,14 +92,54 @@ async fn trim_journal(records: &Records, settings: &Retention) -> Result<(), Kee
     Ok(())
 }
 
-async fn expire(
-    records: &Records,
-    (tenant, user): (&Tenant, &UserId),
-    (keep, before): (u64, Option<Timestamp>),
-) -> Result<(), KeepError> {
+/// The settings as commands have them: with a time in place of days.
+#[derive(Debug)]
+struct Bounds {
+    keep: u64,
+    before: Option<Timestamp>,
+    levels: Vec<LevelBound>,
+}
+
+impl Bounds {
+    fn at(now: Timestamp, settings: &Retention) -> Self {
+        let before = |days: u64| {
+            let days = i64::try_from(days).unwrap_or(i64::MAX);
+            (days > 0).then(|| now.plus_seconds(-days.saturating_mul(SECONDS_PER_DAY)))
+        };
+        let level = |(level, kept): (&str, &Kept)| LevelBound {
+            level: level.to_owned(),
+            keep: kept.per_user,
+            before: before(kept.days),
+        };
+        let levels = settings.levels().into_iter().filter(|(_, kept)| **kept != Kept::default()).map(level).collect();
+        Self { keep: settings.notifications_per_user, before: before(settings.notifications_days), levels }
+    }
+
+    /// What there is to do for an inbox of `total` notifications; cheap where there is nothing.
+    fn due(&self, records: &Records, (tenant, user): (&Tenant, &UserId), total: u64) -> Result<Vec<Op>, RecordsError> {
+        let mut due = Vec::new();
+        if total == 0 {
+            return Ok(due);
+        }
+        let too_many = self.keep > 0 && total > self.keep;
+        let too_old = match self.before {
+            Some(before) => records.read(|rows| inbox::oldest(rows, tenant, user))?.is_some_and(|at| at < before),
+            None => false,
+        };
+        if too_many || too_old {
+            due.push(Op::Expire { user: user.clone(), keep: self.keep, before: self.before });
+        }
+        let levels = &self.levels[..];
+        if !levels.is_empty() && records.read(|rows| levels::is_due(rows, (tenant, user), (total, levels)))? {
+            due.push(Op::ExpireLevels { user: user.clone(), bounds: levels.to_vec() });
+        }
+        Ok(due)
+    }
+}
+
+async fn expire(records: &Records, tenant: &Tenant, op: Op) -> Result<(), KeepError> {
     loop {
-        let op = Op::Expire { user: user.clone(), keep, before };
-        if !matches!(records.propose(tenant, op).await?.reply, Reply::Progress { more: true, .. }) {
+        if !matches!(records.propose(tenant, op.clone()).await?.reply, Reply::Progress { more: true, .. }) {
             return Ok(());
         }
     }

@@ -51,6 +51,31 @@ impl Inbox {
     }
 }
 
+/// A user's notifications by level, as far as they have been counted: ids up to `counted_to`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelCounts {
+    /// The last id that is counted.
+    pub counted_to: u64,
+    /// What came before this time is counted.
+    pub counted_at: Timestamp,
+    /// Levels of which there are any.
+    pub levels: Vec<LevelCount>,
+}
+row!(LevelCounts, "level counts");
+
+/// One level in [`LevelCounts`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelCount {
+    /// Its name.
+    pub level: String,
+    /// How many.
+    pub count: u64,
+    /// None of them has an id below.
+    pub first: u64,
+    /// None of them was made before.
+    pub oldest: Timestamp,
+}
+
 /// What a tenant has once: counters and figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantFigures {
@@ -102,6 +127,15 @@ pub struct LockedOut {
     pub revoked_before: Timestamp,
 }
 row!(LockedOut, "lock-out");
+
+/// What is left of an erased user whom the backend had stated, and not as staff: that tokens from before make nobody
+/// staff.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demoted {
+    /// When the backend last stated what the user is.
+    pub stated_at: Timestamp,
+}
+row!(Demoted, "demotion");
 
 /// A user's dashboard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -237,11 +237,12 @@ impl Session {
                 match write(bytes) {
                     Ok(0) => return Flushed::Broken,
                     Ok(written) => {
-                        shared.outbox.wrote(written);
+                        let frames = shared.outbox.wrote(written);
                         if std::mem::take(&mut shared.full) {
                             // It was full and takes bytes again: the peer is there.
                             self.hear();
                         }
+                        self.common.meters.frames_out.increment(frames.into());
                         self.common.meters.bytes_out.increment(written as u64);
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {

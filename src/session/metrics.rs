@@ -3,7 +3,7 @@
 use crate::{
     endpoints::AdmitError,
     protocol::Close,
-    telemetry::names::{BYTES_OUT, CLOSES, DROP_EXPIRED, DROP_SLOW_READER, DROPS, FRAMES_IN, OUTBOX_BYTES},
+    telemetry::names::{BYTES_OUT, CLOSES, DROP_EXPIRED, DROP_SLOW_READER, DROPS, FRAMES_IN, FRAMES_OUT, OUTBOX_BYTES},
 };
 use metrics::{Counter, Gauge, counter, gauge};
 
@@ -11,6 +11,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 #[derive(Clone)]
 pub struct Meters {
     pub(crate) frames_in: Counter,
+    pub(crate) frames_out: Counter,
     pub(crate) bytes_out: Counter,
     pub(crate) dropped_full: Counter,
     pub(crate) dropped_aged: Counter,
@@ -21,6 +22,7 @@ impl Default for Meters {
     fn default() -> Self {
         Self {
             frames_in: counter!(FRAMES_IN),
+            frames_out: counter!(FRAMES_OUT),
             bytes_out: counter!(BYTES_OUT),
             dropped_full: counter!(DROPS, "reason" => DROP_SLOW_READER),
             dropped_aged: counter!(DROPS, "reason" => DROP_EXPIRED),

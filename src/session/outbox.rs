@@ -298,8 +298,9 @@ impl Outbox {
         if self.phase == Phase::Holding { self.free as usize } else { self.queue.len() }
     }
 
-    /// `written` bytes of [`Self::front`] have left.
-    pub fn wrote(&mut self, mut written: usize) {
+    /// `written` bytes of [`Self::front`] have left. Returns the frames of the chunks whose last byte was among them.
+    pub fn wrote(&mut self, mut written: usize) -> u32 {
+        let mut frames = 0;
         while written > 0 {
             let Some(first) = self.queue.front_mut() else { break };
             let length = first.chunk.bytes.len();
@@ -307,16 +308,18 @@ impl Outbox {
                 first.chunk.bytes.advance(written);
                 self.bytes -= u32::try_from(written).unwrap_or(u32::MAX);
                 self.begun = true;
-                return;
+                return frames;
             }
             written -= length;
             self.bytes -= size(&first.chunk);
             self.frames -= first.chunk.frames;
+            frames += first.chunk.frames;
             (self.begun, self.greets) = (false, false);
             self.free = self.free.saturating_sub(1);
             self.queue.pop_front();
         }
         self.release_if_empty();
+        frames
     }
 
     /// Whether something waits and may leave.

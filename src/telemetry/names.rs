@@ -10,9 +10,9 @@ pub const REFUSALS: &str = "carillon_refusals_total";
 pub const CONNECT_SECONDS: &str = "carillon_connect_seconds";
 /// Errors of `accept`.
 pub const ACCEPT_ERRORS: &str = "carillon_accept_errors_total";
-/// WebSocket messages from clients.
+/// WebSocket messages from clients, pings and pongs included.
 pub const FRAMES_IN: &str = "carillon_frames_in_total";
-/// WebSocket messages to clients.
+/// WebSocket frames written to clients: greetings, answers, events, pings, pongs, closes.
 pub const FRAMES_OUT: &str = "carillon_frames_out_total";
 /// Bytes written to clients.
 pub const BYTES_OUT: &str = "carillon_bytes_out_total";
@@ -20,7 +20,7 @@ pub const BYTES_OUT: &str = "carillon_bytes_out_total";
 pub const DROPS: &str = "carillon_drops_total";
 /// Sessions ended, by `code`: a name of [`crate::protocol::Close`], `peer`, `gone` or `dead`.
 pub const CLOSES: &str = "carillon_closes_total";
-/// Bytes waiting in outboxes.
+/// Bytes waiting in outboxes, each seen once in a ping interval.
 pub const OUTBOX_BYTES: &str = "carillon_outbox_bytes";
 /// Events published, by `kind`: `durable`, `ephemeral`.
 pub const PUBLISHES: &str = "carillon_publishes_total";
@@ -103,12 +103,12 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     REFUSALS Counter None, ["reason"], "Handshakes refused, by reason.";
     CONNECT_SECONDS Seconds SECONDS, [], "From the head of the request to the upgrade.";
     ACCEPT_ERRORS Counter None, [], "Connections that could not be accepted.";
-    FRAMES_IN Counter None, [], "WebSocket messages from clients.";
-    FRAMES_OUT Counter None, [], "WebSocket messages to clients.";
+    FRAMES_IN Counter None, [], "WebSocket messages from clients, pings and pongs included.";
+    FRAMES_OUT Counter None, [], "WebSocket frames written to clients: greetings, answers, events, pings, pongs, closes.";
     BYTES_OUT Counter BYTES, [], "Bytes written to clients.";
     DROPS Counter None, ["reason"], "Frames not delivered, by reason: slow_reader, expired, overload.";
     CLOSES Counter None, ["code"], "Sessions ended, by the name of the close code, or peer (closed), gone (vanished), dead (no pong).";
-    OUTBOX_BYTES Gauge BYTES, [], "Bytes waiting for slow readers.";
+    OUTBOX_BYTES Gauge BYTES, [], "Bytes waiting for slow readers, as of at most one ping interval ago.";
     PUBLISHES Counter None, ["kind"], "Events published, by kind: durable, ephemeral.";
     PROPOSALS Counter None, [], "Durable commands that the log took.";
     PROPOSAL_BATCHES Counter None, [], "Log entries that they were packed into.";

@@ -131,14 +131,14 @@ impl Drop for Place {
 }
 
 /// One customer has a whole /64 of IPv6, so that is what counts as an address.
-fn counted_as(address: IpAddr) -> IpAddr {
+pub(super) fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,
     }
 }
 
-fn up<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, most: usize) -> bool {
+pub(super) fn up<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, most: usize) -> bool {
     let count = counts.entry(key).or_default();
     let fits = *count < most;
     *count += usize::from(fits);
@@ -149,7 +149,7 @@ fn up<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, most: usize) -> bool
     fits
 }
 
-fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+pub(super) fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {

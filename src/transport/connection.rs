@@ -5,7 +5,10 @@ use super::{
     forwarded::client_address,
     gate::{Admitted, Gate},
     metrics::Meters,
+    places::HttpPlace,
     refuse::Refused,
+    stalled::Stalling,
+    unread::RequestBody,
 };
 use crate::{
     config::limits::{HANDSHAKE_PLACE_TIMEOUT, HEADER_TIMEOUT},
@@ -43,8 +46,8 @@ struct Fate {
 
 type SharedFate = Arc<Mutex<Fate>>;
 
-/// Serves a connection to its end, or until it has become a session. `_place` bounds connections that are none.
-pub(super) async fn serve(shared: Arc<Shared>, (stream, peer): (TcpStream, SocketAddr), place: OwnedSemaphorePermit) {
+/// Serves a connection to its end, or until it has become a session. `place` bounds connections that are none.
+pub(super) async fn serve(shared: Arc<Shared>, (stream, peer): (TcpStream, SocketAddr), place: HttpPlace) {
     // No buffer is made for somebody who says nothing.
     if tokio::time::timeout(HEADER_TIMEOUT, stream.readable()).await.is_err() {
         return;
@@ -96,7 +99,7 @@ where
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stalling::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
@@ -121,7 +124,9 @@ async fn answer(
     let is_websocket = request.uri().path().starts_with("/ws/") || request.uri().path() == "/ws";
     let (Some(gate), true) = (&shared.serving.gate, is_websocket) else {
         fate.lock().handshake = None;
-        let mut request = request.map(Body::new);
+        let (parts, body) = request.into_parts();
+        let body = RequestBody::new((body, &parts.headers), &shared.serving.tracker, &shared.shutdown);
+        let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, peer.port())));
         let Ok(response) = shared.serving.router.clone().oneshot(request).await;
         return response;
@@ -145,10 +150,10 @@ async fn answer(
 async fn become_session(shared: &Shared, (upgrade, admitted, begun): (OnUpgrade, Admitted, Instant)) {
     let Some(gate) = &shared.serving.gate else { return };
     let Ok(upgraded) = upgrade.await else { return };
-    let (stream, early) = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => (Stream::Plain(parts.io.into_inner()), parts.read_buf),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-            Ok(parts) => (Stream::Tls(Box::new(parts.io.into_inner())), parts.read_buf),
+    let (stream, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
+        Ok(parts) => (Stream::Plain(parts.io.into_inner().into_inner()), parts.read_buf),
+        Err(upgraded) => match upgraded.downcast::<TokioIo<Stalling<TlsStream<TcpStream>>>>() {
+            Ok(parts) => (Stream::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
             Err(_) => return,
         },
     };

@@ -10,20 +10,21 @@ mod gate;
 mod handshake;
 mod metrics;
 mod nofile;
+mod places;
 mod refuse;
+mod stalled;
 mod tls;
+mod unread;
 
 pub use caps::{Caps, Full, Place};
 pub use gate::Gate;
-pub use nofile::raise_open_files;
+pub use nofile::{Room, raise_open_files};
 pub use tls::{TlsError, acceptor};
 
-use crate::config::{
-    Live,
-    limits::{HANDSHAKES_MAX, HTTP_CONNECTIONS_MAX},
-};
+use crate::config::{Live, limits::HANDSHAKES_MAX};
 use connection::Shared;
 use metrics::Meters;
+use places::{NoPlace, Places};
 use std::{
     io::{self, ErrorKind},
     net::IpAddr,
@@ -51,6 +52,10 @@ pub struct Serving {
     pub tls: Live<Option<TlsAcceptor>>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Live<Vec<IpAddr>>,
+    /// Connections that are no sessions (yet).
+    pub http_connections: usize,
+    /// Connections from one address that aren't WebSockets; proxies that are trusted may have more.
+    pub http_per_address: usize,
     /// Every task is spawned through it: connections, and sessions, which outlive the listener.
     pub tracker: TaskTracker,
 }
@@ -59,13 +64,15 @@ pub struct Serving {
 /// Sessions stay: see [`crate::broker::Broker::drain`].
 pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) {
     let tracker = serving.tracker.clone();
+    let bounds = (serving.http_connections, serving.http_per_address);
+    let places = Places::new(bounds, serving.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         serving,
         meters: Meters::default(),
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         shutdown: shutdown.clone(),
     });
-    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -76,13 +83,25 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
             Ok(accepted) => accepted,
             Err(error) => {
                 shared.meters.accept_errors.increment(1);
-                recover(&error).await;
+                if is_of_the_process(&error) {
+                    if !is_failing {
+                        tracing::warn!(%error, "connections cannot be accepted; trying again and again");
+                    }
+                    is_failing = true;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            refuse_at_once(&stream);
-            continue;
+        if std::mem::take(&mut is_failing) {
+            tracing::info!("connections are accepted again");
+        }
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                refuse_at_once(&stream, full);
+                continue;
+            }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY");
@@ -92,30 +111,30 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
 }
 
 /// An error of one connection is nothing; one of the process (EMFILE) would come again at once.
-async fn recover(error: &io::Error) {
+fn is_of_the_process(error: &io::Error) -> bool {
     let of_the_connection = [
         ErrorKind::ConnectionAborted,
         ErrorKind::ConnectionReset,
         ErrorKind::ConnectionRefused,
         ErrorKind::Interrupted,
     ];
-    if of_the_connection.contains(&error.kind()) {
-        return;
-    }
-    tracing::warn!(%error, "a connection could not be accepted; trying again");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    !of_the_connection.contains(&error.kind())
 }
 
 /// Too many connections that aren't sessions: no task, no buffer, one write.
-fn refuse_at_once(stream: &TcpStream) {
-    const BODY: &str = r#"{"error":{"code":"full","message":"too many connections; come back later"}}"#;
+fn refuse_at_once(stream: &TcpStream, full: NoPlace) {
+    let (status, code, message) = match full {
+        NoPlace::Total => ("503 Service Unavailable", "full", "too many connections; come back later"),
+        NoPlace::Address => ("429 Too Many Requests", "address_full", "too many connections from this address"),
+    };
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
     let response = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{BODY}",
+        "HTTP/1.1 {status}\r\nRetry-After: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         refuse::RETRY_AFTER_SECONDS,
-        BODY.len(),
+        body.len(),
     );
-    Meters::refused("full");
+    Meters::refused(code);
     // Whether it arrives is the peer's luck.
     let _ = stream.try_write(response.as_bytes());
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up what two_windows.mjs needs, in a directory of its own that is gone afterwards, and runs it.
+# Sets up what the scripts here need, in a directory of its own that is gone afterwards, and runs them.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,4 +15,5 @@ trap 'rm -rf "$scratch"' EXIT
 cp "$here"/*.mjs "$scratch"
 cd "$scratch"
 npm install --silent --no-save --no-audit --no-fund playwright-core@1
+node old_page.mjs "$root/target/debug/carillon" --chromium "$browser"
 node two_windows.mjs "$root/target/debug/carillon" --chromium "$browser" "$@"

@@ -2,7 +2,7 @@
 
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{Command, Idempotency, Op},
+    records::{Command, Idempotency, LevelBound, Op},
 };
 use proptest::prelude::*;
 
@@ -45,6 +45,12 @@ impl Todo {
         }
         if let Op::Expire { before: Some(time), .. } = &mut op {
             *time = at.plus_seconds(-time.0);
+        }
+        if let Op::ExpireLevels { bounds, .. } = &mut op {
+            bounds
+                .iter_mut()
+                .filter_map(|bound| bound.before.as_mut())
+                .for_each(|time| *time = at.plus_seconds(-time.0));
         }
         if let Op::NoteActivity { users } = &mut op {
             users.iter_mut().for_each(|(_, time)| *time = at.plus_seconds(-time.0));
@@ -101,13 +107,18 @@ fn inbox_op() -> impl Strategy<Value = Op> {
     );
     let set_read =
         (user(), 0..20u64, any::<bool>()).prop_map(|(user, id, read)| Op::SetRead { user, id, read, actor: None });
-    let before = proptest::option::of((0..300i64).prop_map(Timestamp));
+    let before = || proptest::option::of((0..300i64).prop_map(Timestamp));
+    let bound = (prop::sample::select(vec!["info", "error", "success"]), 0..3u64, before())
+        .prop_map(|(level, keep, before)| LevelBound { level: level.into(), keep, before });
+    let expire_levels =
+        (user(), proptest::collection::vec(bound, 1..3)).prop_map(|(user, bounds)| Op::ExpireLevels { user, bounds });
     prop_oneof![
         4 => send,
         4 => set_read,
         2 => user().prop_map(|user| Op::ReadAll { user, actor: None }),
         2 => (user(), 0..20u64).prop_map(|(user, id)| Op::DeleteNotification { user, id }),
-        1 => (user(), 0..4u64, before).prop_map(|(user, keep, before)| Op::Expire { user, keep, before }),
+        1 => (user(), 0..4u64, before()).prop_map(|(user, keep, before)| Op::Expire { user, keep, before }),
+        2 => expire_levels,
     ]
 }
 

@@ -6,7 +6,9 @@ use crate::{
 };
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{Command, Op, Rejection, Reply, dashboard, directory, inbox, presence, subscriptions},
+    records::{
+        Command, LevelBound, Op, Rejection, Reply, dashboard, directory, inbox, levels, presence, subscriptions,
+    },
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,6 +33,8 @@ struct Of {
     last_alert: u64,
     answered: HashMap<[u8; 32], ([u8; 32], Reply, Timestamp)>,
     people: BTreeMap<UserId, Person>,
+    /// When the backend had last stated who was erased, and was not staff.
+    demoted: HashMap<UserId, Timestamp>,
     presence: HashMap<UserId, Here>,
 }
 
@@ -38,6 +42,7 @@ struct Note {
     id: u64,
     user: UserId,
     read: bool,
+    level: String,
     at: Timestamp,
 }
 
@@ -125,7 +130,7 @@ impl Model {
         let (tenant, at) = (&command.tenant, command.at);
         let of = self.tenants.entry(tenant.clone()).or_default();
         match &command.op {
-            Op::SendNotification { users, .. } => of.send(users, at),
+            Op::SendNotification { users, level, .. } => of.send(users, level, at),
             Op::SetRead { user, id, read, .. } => of.set_read(user, *id, *read),
             Op::ReadAll { user, .. } => {
                 let changed = of.unread(user) > 0;
@@ -139,6 +144,7 @@ impl Model {
                 Reply::Inbox { found: there, changed: there, unread: of.unread(user) }
             }
             Op::Expire { user, keep, before } => of.expire(user, *keep, *before),
+            Op::ExpireLevels { user, bounds } => of.expire_levels(user, bounds),
             Op::UpdateSubscription { user, data } => of.subscribe(user, data),
             Op::BeginHistory { .. } => Reply::Done,
             // Its own check holds the journal against what was announced.
@@ -148,7 +154,7 @@ impl Model {
                 Reply::Alert { id: of.last_alert }
             }
             Op::PutUser { user, username, is_active, is_staff, .. } => {
-                let person = of.people.entry(user.clone()).or_default();
+                let person = of.person(user);
                 person.name = username.clone().unwrap_or(person.name.clone());
                 person.inactive = !is_active.unwrap_or(!person.inactive);
                 person.staff = is_staff.unwrap_or(person.staff);
@@ -163,18 +169,18 @@ impl Model {
             }
             Op::SeeUser { user, username, is_staff, issued_at, .. } => {
                 let is_new = !of.people.contains_key(user);
-                let person = of.people.entry(user.clone()).or_default();
+                let person = of.person(user);
                 let after_backend = person.stated.is_none_or(|at| issued_at.is_some_and(|issued| issued > at));
                 let after_token = person.token.is_none_or(|at| issued_at.is_some_and(|issued| issued >= at));
                 let is_news = (&person.name, person.names, person.staff) != (username, ("f", "l"), *is_staff);
                 if is_new || (after_backend && after_token && is_news) {
                     (person.name, person.names) = (username.clone(), ("f", "l"));
-                    (person.staff, person.token) = (*is_staff, *issued_at);
+                    (person.staff, person.token) = (*is_staff && after_backend, *issued_at);
                 }
                 Reply::Done
             }
             Op::RevokeTokens { user } => {
-                of.people.entry(user.clone()).or_default();
+                of.person(user);
                 Reply::Done
             }
             Op::EraseUser { user } => self.erase(tenant, user),
@@ -220,7 +226,10 @@ impl Model {
         of.notes.retain(|note| note.user != *user);
         of.subscriptions.retain(|(of, _)| of != user);
         of.history.remove(user);
-        of.people.remove(user);
+        if let Some(person) = of.people.remove(user) {
+            of.demoted.remove(user);
+            of.demoted.extend(person.stated.filter(|_| !person.staff).map(|at| (user.clone(), at)));
+        }
         if of.presence.remove(user).is_some_and(|here| !here.boots.is_empty()) {
             self.transitions.push((tenant.clone(), user.as_str().into(), false));
         }
@@ -247,9 +256,14 @@ impl Model {
                 let kept = of.notes.iter().rev().filter(|n| n.user == user).map(|n| (n.id, n.read));
                 assert_eq!(shown, kept.collect::<Vec<_>>(), "notifications of {user} in {tenant}");
                 assert_eq!(inbox::unread_count(rows, &tenant, &user).expect("read"), of.unread(&user));
+                of.compare_levels(machine, (&tenant, &user));
                 of.compare_subscriptions(machine, (&tenant, &user));
                 let name = directory::of(rows, &tenant, &user).expect("read").map(|row| row.username);
                 assert_eq!(name, of.people.get(&user).map(|person| person.name.clone()));
+                let (_, known) = directory::known(rows, &tenant, &user).expect("read");
+                let staff = of.people.get(&user).is_some_and(|person| person.staff);
+                let stated = of.people.get(&user).map_or(of.demoted.get(&user).copied(), |person| person.stated);
+                assert_eq!((known.is_staff, known.stated_at), (staff, stated));
                 let here = presence::of(rows, &tenant, &user).expect("read");
                 let here = here.map(|row| (row.online_since.is_some(), row.boots, row.last_seen, row.last_activity));
                 let kept = of.presence.get(&user);
@@ -260,15 +274,22 @@ impl Model {
 }
 
 impl Of {
+    /// Somebody's entry, made if there is none.
+    fn person(&mut self, user: &UserId) -> &mut Person {
+        let stated = self.demoted.get(user).copied();
+        self.people.entry(user.clone()).or_insert_with(|| Person { stated, ..Person::default() })
+    }
+
     fn unread(&self, user: &UserId) -> u64 {
         self.notes.iter().filter(|note| note.user == *user && !note.read).count() as u64
     }
 
-    fn send(&mut self, users: &[UserId], at: Timestamp) -> Reply {
+    fn send(&mut self, users: &[UserId], level: &str, at: Timestamp) -> Reply {
         let mut notifications = Vec::new();
         for user in users {
             self.last_note += 1;
-            self.notes.push(Note { id: self.last_note, user: user.clone(), read: false, at });
+            let level = level.to_owned();
+            self.notes.push(Note { id: self.last_note, user: user.clone(), read: false, level, at });
             notifications.push((user.clone(), self.last_note));
         }
         Reply::Created { notifications, created_at: at }
@@ -282,17 +303,48 @@ impl Of {
     }
 
     fn expire(&mut self, user: &UserId, keep: u64, before: Option<Timestamp>) -> Reply {
-        let mut left = self.notes.iter().filter(|note| note.user == *user).count() as u64;
+        let removed = self.forget((keep, before), |note| note.user == *user);
+        Reply::Progress { removed, more: false }
+    }
+
+    fn expire_levels(&mut self, user: &UserId, bounds: &[LevelBound]) -> Reply {
+        let mut removed = 0;
+        for bound in bounds {
+            let is_meant = |note: &Note| note.user == *user && note.level == bound.level;
+            removed += self.forget((bound.keep, bound.before), is_meant);
+        }
+        Reply::Progress { removed, more: false }
+    }
+
+    /// Of those that are meant, the newest `keep` stay, and none from before; how many went.
+    fn forget(&mut self, (keep, before): (u64, Option<Timestamp>), is_meant: impl Fn(&Note) -> bool) -> u64 {
+        let mut left = self.notes.iter().filter(|note| is_meant(note)).count() as u64;
         let total = self.notes.len();
         self.notes.retain(|note| {
-            if note.user != *user {
+            if !is_meant(note) {
                 return true;
             }
             let goes = (keep > 0 && left > keep) || before.is_some_and(|before| note.at < before);
             left -= 1;
             !goes
         });
-        Reply::Progress { removed: (total - self.notes.len()) as u64, more: false }
+        (total - self.notes.len()) as u64
+    }
+
+    /// What the machine has counted by level is a recount.
+    fn compare_levels(&self, machine: &Machine, (tenant, user): (&Tenant, &UserId)) {
+        let Some(counts) = levels::counts_of(&machine.tables, tenant, user).expect("read") else { return };
+        let mut kept = BTreeMap::<_, u64>::new();
+        for note in self.notes.iter().filter(|note| note.user == *user && note.id <= counts.counted_to) {
+            *kept.entry(note.level.clone()).or_default() += 1;
+        }
+        for level in &counts.levels {
+            let oldest = self.notes.iter().find(|note| note.user == *user && note.level == level.level);
+            let oldest = oldest.expect("counted");
+            assert!(level.first <= oldest.id && level.oldest <= oldest.at, "{level:?} of {user} in {tenant}");
+        }
+        let counted = counts.levels.into_iter().map(|level| (level.level, level.count)).collect();
+        assert_eq!(kept, counted, "levels of {user} in {tenant}");
     }
 
     fn subscribe(&mut self, user: &UserId, data: &str) -> Reply {

@@ -155,7 +155,12 @@ impl Client {
         let mut visit = Visit { wired, early: None, asked: VecDeque::new(), messages: u64::MAX };
         let mut ready = Some(ready);
         while !self.events.iter().rev().take(8).any(|event| event.end_of_phase() == Some(phase)) {
-            let Some(Ok(message)) = visit.wired.next().await else { break };
+            let next = tokio::time::timeout(Duration::from_millis(200), visit.wired.next()).await;
+            let message = match next {
+                Ok(Some(Ok(message))) => message,
+                Err(_elapsed) if !self.board.is_stopped() => continue,
+                _ => break,
+            };
             if let Err(Over::Wrong(what)) = self.hear(&mut visit, message) {
                 self.board.fail(format!("undisturbed {}: {what}", self.name()));
                 break;
@@ -189,7 +194,14 @@ impl Client {
     }
 
     async fn listen(&mut self, visit: &mut Visit, until: Instant, late: bool) -> Over {
-        let mut resume_after = if late { self.random.below(6) } else { 0 };
+        let mut resume_after = if late { 1 + self.random.below(6) } else { 0 };
+        if late {
+            // Once it has said something, nothing is held back.
+            let heartbeat = json!({"type": "heartbeat", "id": "heartbeat"});
+            if self.ask(visit, &heartbeat).await.is_err() {
+                return Over::Cut;
+            }
+        }
         while visit.messages > 0 {
             if visit.early.is_some() && !visit.asked.iter().any(|id| id == "resume") {
                 if resume_after == 0 {
@@ -265,6 +277,7 @@ impl Client {
                 }
                 self.keep_piece(early);
             }
+            (None, Some("heartbeat_response")) => {}
             (None, _) => return Err(Over::Wrong(format!("a resume after {:?} was answered {frame}", self.cursor))),
             (Some(("read", id)), Some("notification_marked_read")) => {
                 let id = id.parse().expect("a number");

@@ -248,16 +248,19 @@ async fn a_cursor_of_another_endpoint_is_good_and_one_of_another_user_shows_noth
 #[tokio::test]
 async fn a_cursor_that_is_none_is_answered_and_the_socket_goes_on() {
     let server = Options::default().start();
-    for (n, after) in [json!(null), json!(1), json!([]), json!({}), json!(true), json!("x".repeat(65)), json!("ä\u{0}")]
-        .into_iter()
-        .enumerate()
-    {
+    let none = [json!(null), json!(1), json!([]), json!({}), json!(true), json!("x".repeat(65))];
+    let strange = [json!(""), json!("x".repeat(64)), json!("ä\u{0}"), json!("0000000000000000-0")];
+    let table =
+        none.iter().map(|after| (after, json!("error"))).chain(strange.iter().map(|after| (after, json!("resumed"))));
+    for (n, (after, expected)) in table.enumerate() {
         let mut tab = Tab::open(&server, &dashboard()).await;
         tab.ask(json!({"type": "resume", "after": after, "id": "r"})).await;
         let reply = tab.reply("r").await;
-        let told = (reply["type"] == "resumed" && reply["recovered"] == false)
-            || (reply["type"] == "error" && reply["code"] == "bad_pos");
-        assert!(told, "{after} was answered {reply}");
+        assert_eq!(reply["type"], expected, "{after} was answered {reply}");
+        match expected == "error" {
+            true => assert_eq!(reply["code"], "bad_pos", "{after}"),
+            false => assert_eq!(reply["recovered"], false, "{after}"),
+        }
         let n = n as u64;
         update(&server, n..n + 1, "").await;
         while tab.numbers().last() != Some(&n) {

@@ -79,10 +79,15 @@ impl Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = Value::Array(self.frames.clone()).to_string();
+        let text = Value::Array(self.frames.clone()).to_string().replace(&filling(), "m…");
         let short: String = text.chars().take(300).collect();
         write!(f, "[{}] {short}", self.pos)
     }
+}
+
+/// What fills notifications, so that the log grows and snapshots are cut.
+pub fn filling() -> String {
+    "m".repeat(4 << 10)
 }
 
 /// Stands, with the phase's number after it, in the last event of a phase on every stream.

@@ -3,15 +3,12 @@
 use crate::{
     board::Board,
     client::FOR_A_TAB,
-    events::Stream,
+    events::{self, Stream},
     support::{Answer, Api, Random},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-/// Enough for the log to grow, so that snapshots are cut.
-const MESSAGE_BYTES: usize = 4 << 10;
 
 /// A change of one notification, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +83,7 @@ impl Writer {
                 10 if self.random.one_in(4) => self.read_all(user).await,
                 10..=12 => {
                     self.send(Stream::Dashboard(user.clone()), "dashboard_update", &format!("/users/{user}/dashboard"))
-                        .await
+                        .await;
                 }
                 13..=16 => self.subscription(user).await,
                 17..=18 => self.send(Stream::AdminDashboard, "system_update", "/admin/dashboard").await,
@@ -101,7 +98,7 @@ impl Writer {
         let for_a_tab = self.random.one_in(3);
         let title = format!("{}w{} {}", if for_a_tab { FOR_A_TAB } else { "" }, self.number, titles.len());
         titles.push(title.clone());
-        let body = json!({"user_id": user, "title": title, "message": "m".repeat(MESSAGE_BYTES)});
+        let body = json!({"user_id": user, "title": title, "message": events::filling()});
         let answer = self.insist(Method::POST, "/notifications", &body).await;
         let id = answer["id"].as_u64().expect("an id");
         if !for_a_tab {

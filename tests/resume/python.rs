@@ -7,7 +7,7 @@ use crate::{
     events::{self, Event, Message, Own, Stream},
     load::{Answered, Writer},
     oracle,
-    support::{Forwarder, Options, PATIENCE, Random, Server},
+    support::{Forwarder, Options, PATIENCE, Random, Server, User},
 };
 use serde_json::{Value, json};
 use std::{
@@ -46,10 +46,11 @@ struct Python {
 }
 
 impl Python {
-    fn start(task: &Value) -> Self {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1_client/follow.py");
+    fn start(program: &str, task: &Value) -> Self {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1_client").join(program);
         let mut child = Command::new("python3")
             .arg(program)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -96,7 +97,7 @@ async fn a_client_written_from_the_protocol_alone_misses_nothing() {
         .iter()
         .map(|(stream, marks)| json!({"path": stream.path(), "token": stream.token(), "marks": marks.then_some(FOR_A_TAB)}))
         .collect();
-    let mut python = Python::start(&task);
+    let mut python = Python::start("follow.py", &task);
     assert_eq!(python.line(seed).await, json!({"ready": true}));
     let answered = load(&mut server, &line, (seed, &mut random)).await;
     oracle::mark_end(&server.api(), &USERS, 0).await;
@@ -115,6 +116,15 @@ async fn a_client_written_from_the_protocol_alone_misses_nothing() {
     }
     println!("{resumes} resumes in Python, {} cuts", line.cuts());
     assert!(resumes > 100, "hardly anything was resumed");
+}
+
+#[tokio::test]
+async fn everything_a_client_can_say_is_answered_as_the_protocol_says() {
+    let server = Options::default().start();
+    let short = User::named("1").token_for(4);
+    let task = json!({"url": format!("http://{}", server.address()), "token": User::named("1").token(), "short": short,
+                      "staff": User { is_staff: true, ..User::named("boss") }.token()});
+    assert_eq!(Python::start("speaks.py", &task).line(0).await, json!({"spoken": true}));
 }
 
 /// An address at which connections are refused: a client goes on to the next.

@@ -4,7 +4,7 @@ use carillon::{
     auth::{Door, Grant, sign},
     broker::{Broker, Publication},
     cluster::{Node, Surroundings},
-    config::{Config, JwtKey, Limits, Live},
+    config::{Config, JwtKey, Limits, Live, limits},
     endpoints::{Endpoints, PresenceDesk},
     jwks::{Entrance, Jwks},
     protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
@@ -64,6 +64,8 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),
         tls: Live::new(tls),
         trusted_proxies: Live::new(vec![IpAddr::from([127, 0, 0, 1])]),
+        http_connections: limits::HTTP_CONNECTIONS_MAX,
+        http_per_address: 4_096,
         tracker: tracker.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -5,4 +5,5 @@ mod door;
 mod ending;
 mod harness;
 mod reading;
+mod strict;
 mod tls;

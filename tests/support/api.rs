@@ -45,6 +45,11 @@ impl Api {
         Self { client, base: format!("http://{address}"), key: "dev".into() }
     }
 
+    /// The same with another key.
+    pub fn with_key(self, key: &str) -> Self {
+        Self { key: key.into(), ..self }
+    }
+
     /// One call; an error only when the connection failed.
     pub async fn call(
         &self,

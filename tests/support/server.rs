@@ -19,12 +19,32 @@ pub struct Options {
     env: Vec<(String, String)>,
     args: Vec<String>,
     dir: Option<PathBuf>,
+    open_files: Option<u32>,
+    is_production: bool,
 }
 
 impl Options {
     /// A setting from the environment, e.g. `("PRESENCE__GRACE_SECONDS", 1)`.
     pub fn set(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.env.push((format!("CARILLON_{name}"), value.to_string()));
+        self
+    }
+
+    /// A variable of the environment that is no setting.
+    pub fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Without `--dev`: keys and origins as configured, and no others.
+    pub fn production(mut self) -> Self {
+        self.is_production = true;
+        self
+    }
+
+    /// As many open files as the process may have, at most.
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -131,11 +151,22 @@ impl Server {
 
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+        let program = env!("CARGO_BIN_EXE_carillon");
+        let mut command = match self.options.open_files {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), program]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        if !self.options.is_production {
+            command.arg("--dev");
+        }
         command.args(&self.options.args).envs(self.options.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         command

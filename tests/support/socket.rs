@@ -194,6 +194,22 @@ impl Socket {
         }
     }
 
+    /// The next frame; `None` once the connection has ended, however it ended.
+    pub async fn next_or_end(&mut self) -> Option<Value> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("something in time")?.ok()? {
+                Message::Text(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Sends a frame; that the server is gone is no matter.
+    pub async fn send_if_open(&mut self, frame: &Value) {
+        let _ = self.stream.send(Message::text(frame.to_string())).await;
+    }
+
     /// Frames until the connection ends, however it ends.
     pub async fn until_the_end(mut self) -> Vec<Value> {
         let mut frames = Vec::new();

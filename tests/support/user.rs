@@ -2,7 +2,7 @@
 
 use carillon::{
     auth::{Grant, sign},
-    config::JwtKey,
+    config::{JwtAlgorithm, JwtKey},
     protocol::{Tenant, Timestamp, UserId},
 };
 use serde_json::{Value, json};
@@ -44,7 +44,21 @@ impl<'a> User<'a> {
 
     /// A token that is good for so many seconds.
     pub fn token_for(self, ttl_seconds: u64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        self.sign((0, ttl_seconds), &JwtKey::development())
+    }
+
+    /// A token that is issued in so many seconds, and good for so many more.
+    pub fn token_issued_in(self, seconds: u64, ttl_seconds: u64) -> String {
+        self.sign((seconds, ttl_seconds), &JwtKey::development())
+    }
+
+    /// A token of the default tenant, good for an hour, signed with another key.
+    pub fn token_signed_with(self, id: &str, secret: &[u8]) -> String {
+        self.sign((0, 3_600), &JwtKey::secret(id, JwtAlgorithm::Hs256, secret))
+    }
+
+    fn sign(self, (begins_in, ttl_seconds): (u64, u64), key: &JwtKey) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + begins_in;
         let grant = Grant {
             user: UserId::new(self.id).expect("an id"),
             tenant: Tenant::default(),
@@ -57,7 +71,7 @@ impl<'a> User<'a> {
             issued_at: Timestamp::from_seconds(now.try_into().expect("before the end of time")),
             ttl_seconds,
         };
-        sign(&JwtKey::development(), &grant).expect("signed")
+        sign(key, &grant).expect("signed")
     }
 
     /// The id as frames have it.

@@ -27,6 +27,9 @@ impl Node {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
+            // Before anything below needs space.
+            let log = self.log.clone();
+            let _ = tokio::task::spawn_blocking(move || log.keep_ballast()).await;
             let applied = self.applied_index();
             if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
                 checkpoint_of = applied;

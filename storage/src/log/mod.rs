@@ -32,7 +32,7 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
@@ -129,8 +129,18 @@ pub struct Log {
 struct Inner {
     shared: Arc<Shared>,
     identity: Vec<u8>,
+    ballast: Ballast,
+    dir: PathBuf,
     writer: Option<JoinHandle<()>>,
     _lock: DirLock,
+}
+
+fn keep(ballast: &Ballast, dir: &Path) {
+    match ballast.balance() {
+        Ok(false) => {}
+        Ok(true) => tracing::error!(dir = %dir.display(), "the disk is full: the ballast file was given up"),
+        Err(error) => tracing::warn!(%error, dir = %dir.display(), "the ballast file cannot be kept"),
+    }
 }
 
 impl Log {
@@ -141,11 +151,10 @@ impl Log {
     pub fn open(dir: &Path, mut options: LogOptions) -> Result<Self, LogError> {
         options.segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN);
         let lock = DirLock::acquire(dir).map_err(|error| LogError::Locked(Arc::new(error)))?;
-        let recovered = recover::recover(dir, &options)?;
         let ballast = Ballast::new(dir, options.ballast_bytes);
-        if let Err(error) = ballast.fill() {
-            tracing::warn!(%error, dir = %dir.display(), bytes = options.ballast_bytes, "no space for the ballast file");
-        }
+        // First of all: on a full disk, not even opening succeeds.
+        keep(&ballast, dir);
+        let recovered = recover::recover(dir, &options)?;
         let view = View::new(recovered.ledger.clone(), recovered.slots, recovered.segments, recovered.next_seq);
         let shared = Arc::new(Shared::new(view, options));
         let writer = Writer {
@@ -155,13 +164,28 @@ impl Log {
             synced: recovered.active.tail,
             active: recovered.active,
             closed: recovered.closed,
-            spare: spare::Spare::new(dir, ballast),
+            spare: spare::Spare::new(dir, ballast.clone()),
             buffer: Vec::new(),
             placed: Vec::new(),
         };
         let writer = thread::Builder::new().name("log-writer".into()).spawn(move || writer.run());
         let writer = Some(writer.map_err(LogError::io("start the writer of", dir))?);
-        Ok(Self { inner: Arc::new(Inner { shared, identity: recovered.identity, writer, _lock: lock }) })
+        let inner = Inner { shared, identity: recovered.identity, ballast, dir: dir.to_owned(), writer, _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Gives the ballast up when the disk is nearly full, and holds it back again when there is room. To be called now
+    /// and then, from a thread that may wait.
+    pub fn keep_ballast(&self) {
+        keep(&self.inner.ballast, &self.inner.dir);
+    }
+
+    /// Free bytes of the disk, without those that the ballast held or should hold.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn room(&self) -> io::Result<u64> {
+        self.inner.ballast.room()
     }
 
     /// The identity given when the log was created.

@@ -10,6 +10,7 @@ mod format;
 mod reader;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,8 @@ pub struct Snapshots {
     dir: PathBuf,
     /// The number that the next file gets.
     next: Arc<Mutex<u64>>,
+    /// Files that were left out, each named in the logs once: the list is asked for every second.
+    left_out: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Snapshots {
@@ -81,7 +84,7 @@ impl Snapshots {
         files::create_dir(dir).map_err(SnapshotError::io("create", dir))?;
         files::remove_temporaries(dir).map_err(SnapshotError::io("clean up", dir))?;
         let newest = numbered(dir)?.first().map_or(0, |(number, _)| *number);
-        Ok(Self { dir: dir.to_owned(), next: Arc::new(Mutex::new(newest + 1)) })
+        Ok(Self { dir: dir.to_owned(), next: Arc::new(Mutex::new(newest + 1)), left_out: Arc::default() })
     }
 
     /// Begins a snapshot; `meta` is the caller's and comes back in [`SnapshotFile::meta`].
@@ -109,7 +112,11 @@ impl Snapshots {
         for (_, path) in numbered(&self.dir)? {
             match SnapshotFile::open(&path) {
                 Ok(file) => found.push(file),
-                Err(error) => tracing::warn!(%error, "leaving out a snapshot"),
+                Err(error) => {
+                    if self.left_out.lock().insert(path) {
+                        tracing::warn!(%error, "leaving out a snapshot");
+                    }
+                }
             }
         }
         Ok(found)
