@@ -97,7 +97,7 @@ impl Reloader {
         // From here on nothing fails. Development mode is never entered or left.
         let dev = self.inner.started.server.dev;
         let changed = changes(&self.inner.started, &self.inner.latest.lock(), &config);
-        let listeners = transport::listeners(&config.server);
+        let listeners = transport::listeners(&self.inner.started.server);
         let room = transport::raise_open_files(config.limits.connections_total, listeners);
         telemetry::logs::set_level(&config.log);
         caps.set_limits(&room.within(&config.limits));

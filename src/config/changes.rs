@@ -5,7 +5,7 @@ use super::{
     schema::{Kind, SETTINGS, Setting},
 };
 
-/// Settings that count from the next reload on; every other one from the next start.
+/// Settings that count from the next reload on, beside those of retention; every other one from the next start.
 const LIVE: &[&str] = &[
     "server.tls_cert",
     "server.tls_key",
@@ -28,18 +28,6 @@ const LIVE: &[&str] = &[
     "limits.messages_burst",
     "limits.api_calls_per_second",
     "limits.api_body_bytes",
-    "retention.notifications_per_user",
-    "retention.notifications_days",
-    "retention.info_per_user",
-    "retention.info_days",
-    "retention.success_per_user",
-    "retention.success_days",
-    "retention.warning_per_user",
-    "retention.warning_days",
-    "retention.error_per_user",
-    "retention.error_days",
-    "retention.resume_seconds",
-    "retention.resume_bytes",
     "log.level",
 ];
 
@@ -67,7 +55,8 @@ pub fn changes(started: &Config, latest: &Config, new: &Config) -> Changes {
 
 /// Whether a reload puts the setting into force.
 pub(super) fn is_live(path: &str) -> bool {
-    LIVE.contains(&path)
+    // What is kept is asked anew by each round.
+    LIVE.contains(&path) || path.starts_with("retention.")
 }
 
 impl Setting {

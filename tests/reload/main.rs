@@ -8,7 +8,7 @@ mod tls;
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use support::{
-    ALICE, BOB, Options, Server, Socket,
+    ALICE, BOB, Options, PATIENCE, Server, Socket,
     socket::{request, status},
     until,
 };
@@ -124,10 +124,12 @@ async fn limits_count_for_what_comes_and_end_nobody() {
     for _ in 0..3 {
         early.send_text("{}").await;
     }
-    assert_eq!(early.next().await["code"], "rate_limited");
+    // Pings keep a silent socket's next frame waited for without end.
+    let told = tokio::time::timeout(PATIENCE, early.next()).await.expect("it is told to slow down");
+    assert_eq!(told["code"], "rate_limited");
     let mut late = server.greeted(DASHBOARD, BOB).await;
     late.send_text(&format!("{{}}{}", " ".repeat(2_000))).await;
-    assert_eq!(late.closed().await.0, 1009);
+    assert_eq!(tokio::time::timeout(PATIENCE, late.closed()).await.expect("it is closed").0, 1009);
     let body = json!({"user_id": 1, "title": "t", "message": "x".repeat(2_000)});
     assert_eq!(api.post("/notifications", &body).await.status, 413);
     settled.reload("[limits]\napi_calls_per_second = 1\n").await;
