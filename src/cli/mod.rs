@@ -2,11 +2,14 @@
 //!
 //! What a command makes goes to standard output, what it has to say to standard error.
 
+mod backup;
+mod client;
 mod config;
 mod duration;
 mod exit;
 mod key;
 mod ping;
+mod progress;
 pub mod serve;
 mod token;
 
@@ -38,6 +41,10 @@ enum Command {
     /// Check a configuration, or show what can be configured.
     #[command(subcommand)]
     Config(config::Command),
+    /// Copy everything of a running server, or of a stopped one's directory, into one file.
+    Backup(backup::Backup),
+    /// Make a data directory from a backup.
+    Restore(backup::Restore),
     /// Ask a server whether it is ready for traffic.
     Ping(ping::Arguments),
 }
@@ -53,6 +60,8 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Key(command) => key::run(&command),
         Command::Config(command) => config::run(&command),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
     };
     match done {
@@ -72,6 +81,12 @@ fn usage(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     }
+}
+
+/// One thread is enough for a command that asks a server.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
 /// Prints a result. A reader that has gone (`| head`) is no error.

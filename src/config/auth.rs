@@ -70,8 +70,10 @@ pub enum Scope {
     Publish,
     /// Look: inboxes, presence, users, stats.
     Read,
-    /// Change users, disconnect, everything else.
+    /// Change users, disconnect, everything else of its tenant.
     Admin,
+    /// Copy everything of every tenant: for whoever runs the server. Of no use with, and not part of, any other scope.
+    Backup,
 }
 
 impl Default for Auth {
@@ -113,7 +115,7 @@ impl ApiKey {
 
 impl Scope {
     /// Every scope, in the order people write them.
-    pub const ALL: [Self; 3] = [Self::Publish, Self::Read, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Admin, Self::Backup];
 
     /// Its name in configuration and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -121,6 +123,7 @@ impl Scope {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Admin => "admin",
+            Self::Backup => "backup",
         }
     }
 

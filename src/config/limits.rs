@@ -85,6 +85,12 @@ pub const EVENT_BYTES_MAX: usize = 48 << 10;
 pub const USER_IDS_MAX: usize = 1_000;
 /// How deep a JSON body may be nested.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// How long a reader of a backup may take for a piece of it before it is cut off, so that its disk space is free again.
+pub const BACKUP_STALL_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a backup that are read from the disk at once.
+pub const BACKUP_PIECE_BYTES: usize = 256 << 10;
+/// Pieces of a backup that wait for its reader.
+pub const BACKUP_PIECES_MAX: usize = 4;
 /// How long the body of a server API call may take to arrive.
 pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls in one batch.

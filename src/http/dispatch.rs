@@ -3,6 +3,7 @@
 use super::{
     Api, ApiError,
     answer::Answer,
+    backup,
     request::Request,
     retry::Retry,
     routes::{BASE, ROUTES, Route},
@@ -31,6 +32,7 @@ pub(super) fn router(api: &Api) -> Router {
     for rest in ["", "/", "/{*rest}"] {
         router = router.route(&format!("{BASE}{rest}"), any(unknown));
     }
+    router = router.route(&format!("{BASE}{}", backup::PATH), backup::methods(api));
     for (nth, route) in ROUTES.iter().enumerate() {
         let is_first = ROUTES[..nth].iter().all(|other| other.path != route.path);
         if is_first {
@@ -43,11 +45,7 @@ pub(super) fn router(api: &Api) -> Router {
 fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
     let routes = || ROUTES.iter().filter(move |route| route.path == path);
     let allow = routes().map(|route| route.method).collect::<Vec<_>>().join(", ");
-    let refuse = move || {
-        let error = ApiError::Method { allow: allow.clone() };
-        async move { counted("unknown", Err(error), Instant::now()) }
-    };
-    routes().fold(MethodRouter::new().fallback(refuse), |methods, route| {
+    routes().fold(refusing(allow), |methods, route| {
         let api = api.clone();
         let filter = match route.method {
             "GET" => MethodFilter::GET,
@@ -59,6 +57,14 @@ fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
     })
 }
 
+/// Answers 405 to every method; those that a path has are put in front.
+pub(super) fn refusing(allow: String) -> MethodRouter {
+    MethodRouter::new().fallback(move || {
+        let error = ApiError::Method { allow: allow.clone() };
+        async move { counted("unknown", Err(error), Instant::now()) }
+    })
+}
+
 async fn unknown(uri: Uri) -> Response<Body> {
     let error = ApiError::not_found(format!("no call has the path {}", super::object::shown(uri.path())));
     counted("unknown", Err(error), Instant::now())
@@ -66,27 +72,25 @@ async fn unknown(uri: Uri) -> Response<Body> {
 
 async fn serve(api: Api, route: &'static Route, request: axum::extract::Request) -> Response<Body> {
     let begun = Instant::now();
-    let outcome = call(api, route, request).await;
+    let outcome = call(api, route, request).await.map(Answer::into_response);
     counted(route.name, outcome, begun)
 }
 
 async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Result<Answer, ApiError> {
     let (mut parts, body) = request.into_parts();
-    if !api.inner.readiness.is_ready() {
-        return Err(ApiError::NotReady(api.inner.readiness.as_str()));
-    }
-    let key = api.key(&parts.headers)?;
-    api.check_pace(key)?;
-    check_scope(key, route.scope)?;
-    let tenant = key.tenant.clone();
+    let tenant = api.admit(&parts.headers, route.scope)?.tenant.clone();
     let ids = path_ids(&mut parts).await?;
     let body = read_body(body, api.inner.limits.api_body_bytes).await?;
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
 }
 
-fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instant) -> Response<Body> {
-    let response = outcome.map_or_else(ApiError::into_response, Answer::into_response);
+pub(super) fn counted(
+    route: &'static str,
+    outcome: Result<Response<Body>, ApiError>,
+    begun: Instant,
+) -> Response<Body> {
+    let response = outcome.unwrap_or_else(ApiError::into_response);
     let status = response.status().as_u16().to_string();
     metrics::counter!(API_CALLS, "route" => route, "status" => status).increment(1);
     metrics::histogram!(API_SECONDS, "route" => route).record(begun.elapsed().as_secs_f64());
@@ -94,6 +98,17 @@ fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instan
 }
 
 impl Api {
+    /// The key of a request that may be answered: the server is ready, the key is ours, in time, and has the scope.
+    pub(super) fn admit(&self, headers: &HeaderMap, needs: Scope) -> Result<&ApiKey, ApiError> {
+        if !self.inner.readiness.is_ready() {
+            return Err(ApiError::NotReady(self.inner.readiness.as_str()));
+        }
+        let key = self.key(headers)?;
+        self.check_pace(key)?;
+        check_scope(key, needs)?;
+        Ok(key)
+    }
+
     /// Whose key the request shows.
     pub(super) fn key(&self, headers: &HeaderMap) -> Result<&ApiKey, ApiError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();

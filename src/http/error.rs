@@ -82,6 +82,14 @@ pub enum ApiError {
     /// 503: the queues of the broker are full; nobody was told.
     #[error("too much is being published at once: nobody was told, try again shortly")]
     Overloaded,
+    /// 503: a backup cannot be made now.
+    #[error("{message}")]
+    NoBackup {
+        /// For machines.
+        code: &'static str,
+        /// What is in the way, and what to do.
+        message: String,
+    },
     /// 503: starting, or leaving.
     #[error("this server is {0}: try again, or another one")]
     NotReady(&'static str),
@@ -114,7 +122,9 @@ impl ApiError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Propose(_) | Self::Overloaded | Self::NoBackup { .. } | Self::NotReady(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -136,6 +146,7 @@ impl ApiError {
             Self::TooFast { .. } => "too_fast",
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
+            Self::NoBackup { code, .. } => code,
             Self::NotReady(_) => "not_ready",
             Self::Internal => "internal",
         }
@@ -169,7 +180,11 @@ impl ApiError {
                     headers.insert(header::ALLOW, allow);
                 }
             }
-            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NotReady(_) => {
+            Self::TooFast { .. }
+            | Self::Propose(_)
+            | Self::Overloaded
+            | Self::NoBackup { .. }
+            | Self::NotReady(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}

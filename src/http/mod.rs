@@ -3,6 +3,7 @@
 //! [`Api`] holds what handlers need; [`calls`] is the API itself, `routes` its table, `dispatch` the way in.
 
 mod answer;
+mod backup;
 pub mod calls;
 mod dispatch;
 mod embed;
@@ -67,6 +68,10 @@ pub(crate) struct Inner {
     /// How many there were, and how long they took, when they were last put into the histogram.
     fsyncs: Mutex<(u64, Duration)>,
     is_dev: bool,
+    /// Free disk that a backup leaves.
+    reserve_bytes: u64,
+    /// One backup at a time.
+    backups: Arc<tokio::sync::Semaphore>,
 }
 
 /// What an [`Api`] is made of.
@@ -107,6 +112,8 @@ impl Api {
             started: Instant::now(),
             fsyncs: Mutex::default(),
             is_dev: config.server.dev,
+            reserve_bytes: config.storage.reserve_bytes,
+            backups: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         Self { inner: Arc::new(inner) }
     }

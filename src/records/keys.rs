@@ -28,6 +28,29 @@ pub(crate) enum Table {
     LockedOut = 17,
 }
 
+impl Table {
+    /// Every table.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Notifications,
+        Self::Inboxes,
+        Self::Tenants,
+        Self::Users,
+        Self::Dashboards,
+        Self::Subscriptions,
+        Self::SubscriptionHistory,
+        Self::Payments,
+        Self::ExpiryWarnings,
+        Self::Alerts,
+        Self::AdminDashboards,
+        Self::Presence,
+        Self::IdempotencyKeys,
+        Self::IdempotencyOrder,
+        Self::Nodes,
+        Self::Erasures,
+        Self::LockedOut,
+    ];
+}
+
 /// A row's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key(Vec<u8>);

@@ -17,6 +17,7 @@ mod json;
 mod keys;
 pub mod presence;
 mod proposer;
+mod restored;
 pub mod retention;
 pub mod roster;
 pub mod rows;
@@ -31,6 +32,7 @@ pub use command::{Batch, Command, Idempotency, Op, Rejection, Reply};
 pub use effect::{Effect, EffectKind};
 pub use handle::{Records, now};
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};
+pub use restored::{restored, table_name};
 pub use roster::Roster;
 
 /// Why rows could not be read or written: the node cannot go on.
