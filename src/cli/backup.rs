@@ -6,7 +6,6 @@ use super::{
     print,
     progress::{Progress, Unit, amount},
     runtime,
-    serve,
 };
 use crate::cluster::{self, Header, RestoreError};
 use carillon_storage::{SnapshotError, snapshot};
@@ -81,9 +80,7 @@ async fn online(server: &Server, file: &Path) -> Result<(), Failure> {
 }
 
 async fn offline(dir: &Path, file: &Path) -> Result<(), Failure> {
-    let settings = serve::Arguments { data_dir: Some(dir.to_owned()), ..Default::default() };
-    let config = settings.load()?;
-    let made = cluster::back_up_directory(&config, file).await.map_err(|error| {
+    let made = cluster::back_up_directory(dir, file).await.map_err(|error| {
         let exit = match &error {
             error if error.is_damage() => Exit::Data,
             error if error.is_in_use() => Exit::Unavailable,

@@ -156,21 +156,21 @@ impl From<SnapshotError> for OfflineError {
 ///
 /// # Errors
 /// See [`OfflineError`]; then there is no file.
-pub async fn back_up_directory(config: &Config, file: &Path) -> Result<(Header, SnapshotFile), OfflineError> {
-    let dir = &config.server.data_dir;
+pub async fn back_up_directory(dir: &Path, file: &Path) -> Result<(Header, SnapshotFile), OfflineError> {
     // Opening would make a new one.
     if !dir.join("log").is_dir() {
         return Err(OfflineError::NoData(dir.display().to_string()));
     }
-    let (log, machine) = up_to_date(node::open(config).await?).await?;
-    if machine.applied.last.is_none() {
-        return Err(OfflineError::NoData(dir.display().to_string()));
+    let mut config = Config::default();
+    config.server.data_dir = dir.to_owned();
+    let (log, machine) = up_to_date(node::open(&config).await?).await?;
+    let mut voters = machine.applied.membership.voter_ids();
+    let Some(node) = voters.next() else { return Err(OfflineError::NoData(dir.display().to_string())) };
+    let others = voters.count();
+    if others > 0 {
+        return Err(OfflineError::NotAlone(others + 1));
     }
-    let voters = machine.applied.membership.voter_ids().count();
-    if voters > 1 {
-        return Err(OfflineError::NotAlone(voters));
-    }
-    let (node, file) = (config.server.node_id, file.to_owned());
+    let file = file.to_owned();
     let write = move || -> Result<_, OfflineError> {
         let begin = |scan: &ConsistentScan| {
             let header = Header::of(scan, &log, node)?;
@@ -226,4 +226,3 @@ pub enum HeaderError {
     #[error("its header cannot be read: {0}")]
     Unreadable(String),
 }
-

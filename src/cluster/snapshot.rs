@@ -94,8 +94,7 @@ impl SnapshotBuilder {
     pub(crate) async fn write(&self) -> Result<SnapshotFile, BuildError> {
         let builder = self.clone();
         let write = move || {
-            let begin =
-                |scan: &ConsistentScan| Ok((builder.snapshots.create(scan.applied().unwrap_or_default())?, ()));
+            let begin = |scan: &ConsistentScan| Ok((builder.snapshots.create(scan.applied().unwrap_or_default())?, ()));
             let (writer, ()) = scan_into((&builder.tables, &builder.written), begin)?;
             Ok(writer.finish()?)
         };

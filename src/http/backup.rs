@@ -35,8 +35,7 @@ const NAME: &str = "POST /backup";
 /// The methods of [`PATH`].
 pub(super) fn methods(api: &Api) -> MethodRouter {
     let api = api.clone();
-    refusing("POST".into())
-        .on(MethodFilter::POST, move |request: axum::extract::Request| serve(api.clone(), request))
+    refusing("POST".into()).on(MethodFilter::POST, move |request: axum::extract::Request| serve(api.clone(), request))
 }
 
 async fn serve(api: Api, request: axum::extract::Request) -> Response<Body> {

@@ -180,11 +180,7 @@ impl ApiError {
                     headers.insert(header::ALLOW, allow);
                 }
             }
-            Self::TooFast { .. }
-            | Self::Propose(_)
-            | Self::Overloaded
-            | Self::NoBackup { .. }
-            | Self::NotReady(_) => {
+            Self::TooFast { .. } | Self::Propose(_) | Self::Overloaded | Self::NoBackup { .. } | Self::NotReady(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
