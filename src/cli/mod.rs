@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod duration;
 mod exit;
+mod import;
 mod key;
 mod ping;
 mod progress;
@@ -45,6 +46,8 @@ enum Command {
     Backup(backup::Backup),
     /// Make a data directory from a backup.
     Restore(backup::Restore),
+    /// Take over users, notifications and presence from a file of Django's dumpdata.
+    Import(import::Arguments),
     /// Ask a server whether it is ready for traffic.
     Ping(ping::Arguments),
 }
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Backup(arguments) => backup::back_up(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
     };
     match done {

@@ -94,6 +94,23 @@ impl Object {
             .transpose()
     }
 
+    /// An integer of this range, if it is there.
+    pub(super) fn optional_number(
+        &mut self,
+        name: &'static str,
+        (least, most): (u64, u64),
+    ) -> Result<Option<u64>, ApiError> {
+        let Some(raw) = self.optional(name) else { return Ok(None) };
+        let number = serde_json::from_str(raw.get()).ok().filter(|number| (least..=most).contains(number));
+        let wrong = || {
+            ApiError::invalid(
+                name,
+                format!("{name} must be an integer from {least} to {most}, not {}", shown(raw.get())),
+            )
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
     /// An object that must be there, as text.
     pub(super) fn object(&mut self, name: &'static str) -> Result<Box<RawValue>, ApiError> {
         self.optional_object(name)?.ok_or_else(|| missing(name, "a JSON object"))

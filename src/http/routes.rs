@@ -60,5 +60,6 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST "/users/{id}/disconnect" Admin calls::disconnect;
     GET "/presence" Read calls::online;
     GET "/users/{id}/presence" Read calls::presence_of;
+    POST "/import" Admin calls::import;
     GET "/stats" Read calls::stats;
 };

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, import, inbox, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
 };
 use crate::protocol::{GroupName, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -125,6 +125,7 @@ impl<S: Read> Step<'_, '_, S> {
                 presence::go_offline(self, user, (*node, *epoch), (*seen, *activity))
             }
             Op::NoteActivity { users } => presence::note_activity(self, users),
+            Op::Import { reserve, records } => import::import(self, *reserve, records),
         }
     }
 

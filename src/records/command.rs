@@ -2,6 +2,7 @@
 //!
 //! These types are stored in the log and replicated: variants and fields are only ever appended.
 
+use super::import::{ImportOutcome, ImportRecord};
 use crate::protocol::{NodeId, SessionId, Tenant, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +200,13 @@ pub enum Op {
         /// Who and when.
         users: Vec<(UserId, Timestamp)>,
     },
+    /// Take over what another system has; nobody is told.
+    Import {
+        /// Keep ids for notifications with keys up to this one.
+        reserve: u64,
+        /// Checked.
+        records: Vec<ImportRecord>,
+    },
 }
 
 impl Op {
@@ -217,6 +225,7 @@ impl Op {
             | Self::UpdateAdminDashboard { data }
             | Self::RaiseAlert { data, .. } => ROW + data.len(),
             Self::NoteActivity { users } => users.len() * ROW,
+            Self::Import { records, .. } => records.iter().map(|record| ROW + record.len()).sum(),
             _ => ROW,
         }
     }
@@ -285,6 +294,13 @@ pub enum Reply {
         is_active: bool,
         /// May open admin endpoints.
         is_staff: bool,
+    },
+    /// What came of an import.
+    Imported {
+        /// Of each record, in order.
+        outcomes: Vec<ImportOutcome>,
+        /// How far ids are above the other system's keys.
+        shift: u64,
     },
 }
 

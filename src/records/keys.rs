@@ -26,6 +26,8 @@ pub(crate) enum Table {
     Nodes = 15,
     Erasures = 16,
     LockedOut = 17,
+    ImportPlans = 40,
+    ImportedKeys = 41,
 }
 
 impl Table {
@@ -48,6 +50,8 @@ impl Table {
         Self::Nodes,
         Self::Erasures,
         Self::LockedOut,
+        Self::ImportPlans,
+        Self::ImportedKeys,
     ];
 }
 

@@ -12,6 +12,7 @@ pub mod effect;
 pub mod erase;
 mod handle;
 mod idempotency;
+pub mod import;
 pub mod inbox;
 mod json;
 mod keys;

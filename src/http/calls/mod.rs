@@ -4,6 +4,7 @@
 pub(super) mod admin;
 mod batch;
 mod groups;
+mod import;
 mod inbox;
 mod notifications;
 mod presence;
@@ -14,6 +15,7 @@ mod users;
 
 pub use admin::{RaiseAlert, UpdateAdminDashboard};
 pub use groups::{Broadcast, GroupSend, Multicast};
+pub use import::Import;
 pub use inbox::{ChangeInbox, InboxChange};
 pub use notifications::{Receivers, SendNotification};
 pub use updates::{Update, UpdateKind};
@@ -21,6 +23,7 @@ pub use users::PutUser;
 
 pub(super) use batch::batch;
 pub(super) use groups::{broadcast, group_send, multicast};
+pub(super) use import::import;
 pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
 pub(super) use notifications::send as send_notification;
 pub(super) use presence::{online, presence_of};
@@ -65,6 +68,8 @@ pub(crate) enum Shape {
     User(UserId),
     /// 200 with how many sockets were closed.
     Closed,
+    /// 200 with what came of each record.
+    Imported,
 }
 
 impl Shape {
