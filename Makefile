@@ -14,6 +14,7 @@ test: ## everything that is tested without a browser; sets itself up
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc" >&2; exit 1; }
 	@command -v python3 >/dev/null || { echo "Python is missing: apt-get install python3" >&2; exit 1; }
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
 	$(CARGO) test --workspace --locked
 
 verify: ## reads only: format, lints, tests, documentation, licences

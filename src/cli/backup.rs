@@ -122,7 +122,8 @@ pub(super) fn restore(arguments: &Restore) -> Result<(), Failure> {
         let exit = match &error {
             error if error.is_bad_data() => Exit::Data,
             RestoreError::Staging(_) => Exit::Usage,
-            RestoreError::Snapshot(_) => Exit::Usage,
+            // The backup itself is not there, or may not be read.
+            RestoreError::Snapshot(SnapshotError::Io { path, .. }) if path == file => Exit::Usage,
             _ => Exit::Internal,
         };
         Failure::new(exit, format!("nothing was restored: {error}"))

@@ -229,7 +229,7 @@ tenants = ["default"]                 # whom it may sign for"#,
             example: r#"[[auth.api_keys]]
 id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
-scopes = ["publish", "read"]          # publish, read, admin
+scopes = ["publish", "read"]          # publish, read, admin, backup
 tenant = "default""#,
             read: read_api_keys,
         },

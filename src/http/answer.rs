@@ -11,18 +11,42 @@ use serde::Serialize;
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
     /// JSON text.
     pub(super) body: String,
+    /// What is sent instead, piece by piece.
+    file: Option<Body>,
     pub(super) is_replay: bool,
 }
 
 impl Answer {
     /// Serialising plain values and checked raw JSON into memory cannot fail.
     pub(super) fn new(status: u16, body: &impl Serialize) -> Self {
-        Self { status, body: serde_json::to_string(body).unwrap_or_default(), is_replay: false }
+        Self::json(status, serde_json::to_string(body).unwrap_or_default())
+    }
+
+    /// A body that is JSON text already.
+    pub(super) fn json(status: u16, body: String) -> Self {
+        Self { status, body, file: None, is_replay: false }
+    }
+
+    /// 200 with a file.
+    pub(super) fn file(body: Body) -> Self {
+        Self { file: Some(body), ..Self::json(200, String::new()) }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
     }
 
     /// 200
@@ -32,6 +56,10 @@ impl Answer {
 
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), self.body);
+        if let Some(file) = self.file {
+            *response.body_mut() = file;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
         if self.is_replay {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }

@@ -3,8 +3,7 @@
 use super::{
     Api, ApiError,
     answer::Answer,
-    backup,
-    request::Request,
+    request::{Query, Request},
     retry::Retry,
     routes::{BASE, ROUTES, Route},
 };
@@ -32,7 +31,6 @@ pub(super) fn router(api: &Api) -> Router {
     for rest in ["", "/", "/{*rest}"] {
         router = router.route(&format!("{BASE}{rest}"), any(unknown));
     }
-    router = router.route(&format!("{BASE}{}", backup::PATH), backup::methods(api));
     for (nth, route) in ROUTES.iter().enumerate() {
         let is_first = ROUTES[..nth].iter().all(|other| other.path != route.path);
         if is_first {
@@ -45,7 +43,11 @@ pub(super) fn router(api: &Api) -> Router {
 fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
     let routes = || ROUTES.iter().filter(move |route| route.path == path);
     let allow = routes().map(|route| route.method).collect::<Vec<_>>().join(", ");
-    routes().fold(refusing(allow), |methods, route| {
+    let refuse = move || {
+        let error = ApiError::Method { allow: allow.clone() };
+        async move { counted("unknown", Err(error), Instant::now()) }
+    };
+    routes().fold(MethodRouter::new().fallback(refuse), |methods, route| {
         let api = api.clone();
         let filter = match route.method {
             "GET" => MethodFilter::GET,
@@ -57,14 +59,6 @@ fn methods_of(api: &Api, path: &'static str) -> MethodRouter {
     })
 }
 
-/// Answers 405 to every method; those that a path has are put in front.
-pub(super) fn refusing(allow: String) -> MethodRouter {
-    MethodRouter::new().fallback(move || {
-        let error = ApiError::Method { allow: allow.clone() };
-        async move { counted("unknown", Err(error), Instant::now()) }
-    })
-}
-
 async fn unknown(uri: Uri) -> Response<Body> {
     let error = ApiError::not_found(format!("no call has the path {}", super::object::shown(uri.path())));
     counted("unknown", Err(error), Instant::now())
@@ -72,25 +66,42 @@ async fn unknown(uri: Uri) -> Response<Body> {
 
 async fn serve(api: Api, route: &'static Route, request: axum::extract::Request) -> Response<Body> {
     let begun = Instant::now();
-    let outcome = call(api, route, request).await.map(Answer::into_response);
+    let outcome = call(api, route, request).await;
     counted(route.name, outcome, begun)
 }
 
 async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Result<Answer, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let tenant = api.admit(&parts.headers, route.scope)?.tenant.clone();
+    if !api.inner.readiness.is_ready() {
+        return Err(ApiError::NotReady(api.inner.readiness.as_str()));
+    }
+    let key = api.key(&parts.headers)?;
+    api.check_pace(key)?;
+    check_scope(key, route.scope)?;
+    let tenant = key.tenant.clone();
     let ids = path_ids(&mut parts).await?;
-    let body = read_body(body, api.inner.limits.api_body_bytes).await?;
+    let query = Query::parse(&parts.uri, route.operation.query)?;
+    let takes_body = route.operation.takes_body();
+    let body = if takes_body { read_body(body, api.inner.limits.api_body_bytes).await? } else { Bytes::new() };
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
-    (route.answer)(Request { api, tenant, ids, uri: parts.uri, retry, body }).await
+    let request = Request { api, tenant, ids, query, retry, body: body.clone(), operation: route.operation };
+    let outcome = (route.answer)(request).await;
+    as_documented(route, &body, outcome)
 }
 
-pub(super) fn counted(
-    route: &'static str,
-    outcome: Result<Response<Body>, ApiError>,
-    begun: Instant,
-) -> Response<Body> {
-    let response = outcome.unwrap_or_else(ApiError::into_response);
+/// In development builds, and so in every test, a call that ends otherwise than its document says is a defect.
+fn as_documented(route: &Route, body: &[u8], outcome: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+    if cfg!(debug_assertions)
+        && let Some(complaint) = route.operation.complaint(body, &outcome)
+    {
+        tracing::error!(route = route.name, complaint, "the call and its documentation differ");
+        return Err(ApiError::Internal);
+    }
+    outcome
+}
+
+fn counted(route: &'static str, outcome: Result<Answer, ApiError>, begun: Instant) -> Response<Body> {
+    let response = outcome.map_or_else(ApiError::into_response, Answer::into_response);
     let status = response.status().as_u16().to_string();
     metrics::counter!(API_CALLS, "route" => route, "status" => status).increment(1);
     metrics::histogram!(API_SECONDS, "route" => route).record(begun.elapsed().as_secs_f64());
@@ -98,17 +109,6 @@ pub(super) fn counted(
 }
 
 impl Api {
-    /// The key of a request that may be answered: the server is ready, the key is ours, in time, and has the scope.
-    pub(super) fn admit(&self, headers: &HeaderMap, needs: Scope) -> Result<&ApiKey, ApiError> {
-        if !self.inner.readiness.is_ready() {
-            return Err(ApiError::NotReady(self.inner.readiness.as_str()));
-        }
-        let key = self.key(headers)?;
-        self.check_pace(key)?;
-        check_scope(key, needs)?;
-        Ok(key)
-    }
-
     /// Whose key the request shows.
     pub(super) fn key(&self, headers: &HeaderMap) -> Result<&ApiKey, ApiError> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();

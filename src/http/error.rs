@@ -13,6 +13,42 @@ use serde_json::json;
 /// Seconds after which a refused call is worth another try.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// A kind of error, as programs and the API's document know it.
+pub(super) struct Code {
+    pub(super) code: &'static str,
+    pub(super) status: u16,
+    pub(super) means: &'static str,
+}
+
+macro_rules! codes {
+    ($($status:literal $code:literal $means:literal;)*) => {
+        &[$(Code { code: $code, status: $status, means: $means },)*]
+    };
+}
+
+/// The one table of errors: status, code, what it means.
+pub(super) const CODES: &[Code] = codes! {
+    400 "bad_json" "The body is no JSON, or none that every reader understands.";
+    401 "unauthorized" "No API key, or none of ours.";
+    403 "scope" "The key does not have the scope.";
+    403 "foreign_host" "Development mode answers only under a name of this machine.";
+    404 "not_found" "There is no such path, or no such thing in this tenant.";
+    404 "unknown_group" "No endpoint ever joins a group of this name.";
+    405 "method_not_allowed" "The path has other methods: see `Allow`.";
+    408 "timeout" "The body did not arrive in time.";
+    409 "idempotency_key_reused" "This `Idempotency-Key` was used with another body.";
+    413 "too_large" "Larger than a bound, which the message names.";
+    422 "invalid" "A field or parameter is wrong, and `field` says which.";
+    429 "too_fast" "Faster than `limits.api_calls_per_second`.";
+    500 "internal" "A defect; the server's log says more.";
+    503 "overloaded" "Too much at once; it never happened.";
+    503 "no_quorum" "No leader with a majority; it never happened.";
+    503 "disk_full" "Below `storage.reserve_bytes`; it never happened.";
+    503 "outcome_unknown" "It may have happened: repeat it with the same `Idempotency-Key`.";
+    503 "busy" "Another backup is under way.";
+    503 "not_ready" "The server starts or leaves; it never happened.";
+};
+
 /// Why a call was not answered with what it asked for. Nothing half done: but for `outcome_unknown`, nothing happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
@@ -111,22 +147,8 @@ impl ApiError {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        match self {
-            Self::BadJson(_) => StatusCode::BAD_REQUEST,
-            Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
-            Self::Scope { .. } | Self::ForeignHost(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) | Self::UnknownGroup(_) => StatusCode::NOT_FOUND,
-            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::KeyReused => StatusCode::CONFLICT,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Propose(_) | Self::Overloaded | Self::NoBackup { .. } | Self::NotReady(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        let row = CODES.iter().find(|row| row.code == self.code());
+        row.and_then(|row| StatusCode::from_u16(row.status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// A name for machines.
@@ -210,5 +232,52 @@ impl From<Rejection> for ApiError {
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each; a variant that is missing here does not compile.
+    fn each(error: &ApiError) -> Option<ApiError> {
+        let text = String::new;
+        Some(match error {
+            ApiError::BadJson(_) => ApiError::NoKey,
+            ApiError::NoKey => ApiError::WrongKey,
+            ApiError::WrongKey => ApiError::Scope { needs: Scope::Read, has: text() },
+            ApiError::Scope { .. } => ApiError::ForeignHost(text()),
+            ApiError::ForeignHost(_) => ApiError::NotFound(text()),
+            ApiError::NotFound(_) => ApiError::UnknownGroup(text()),
+            ApiError::UnknownGroup(_) => ApiError::Method { allow: text() },
+            ApiError::Method { .. } => ApiError::SlowBody(1),
+            ApiError::SlowBody(_) => ApiError::KeyReused,
+            ApiError::KeyReused => ApiError::TooLarge { field: None, message: text() },
+            ApiError::TooLarge { .. } => ApiError::invalid("f", ""),
+            ApiError::Invalid { .. } => ApiError::TooFast { per_second: 1 },
+            ApiError::TooFast { .. } => ApiError::Propose(ProposeError::Overloaded),
+            ApiError::Propose(ProposeError::Overloaded) => ApiError::Propose(ProposeError::NoQuorum),
+            ApiError::Propose(ProposeError::NoQuorum) => ApiError::Propose(ProposeError::DiskFull),
+            ApiError::Propose(ProposeError::DiskFull) => ApiError::Propose(ProposeError::OutcomeUnknown),
+            ApiError::Propose(ProposeError::OutcomeUnknown) => ApiError::Overloaded,
+            ApiError::Overloaded => ApiError::NoBackup { code: "busy", message: text() },
+            ApiError::NoBackup { .. } => ApiError::NotReady("starting"),
+            ApiError::NotReady(_) => ApiError::Internal,
+            ApiError::Internal => return None,
+        })
+    }
+
+    #[test]
+    fn every_error_stands_in_the_table_and_nothing_else_does() {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut next = Some(ApiError::BadJson(String::new()));
+        while let Some(error) = next {
+            assert!(CODES.iter().any(|row| row.code == error.code()), "{error:?} has no row");
+            seen.insert(error.code());
+            next = each(&error);
+        }
+        let rows: Vec<_> = CODES.iter().map(|row| row.code).collect();
+        assert!(rows.iter().all(|code| seen.contains(code)), "{rows:?}");
+        assert_eq!(rows.len(), seen.len());
     }
 }

@@ -3,7 +3,6 @@
 //! [`Api`] holds what handlers need; [`calls`] is the API itself, `routes` its table, `dispatch` the way in.
 
 mod answer;
-mod backup;
 pub mod calls;
 mod dispatch;
 mod embed;
@@ -12,6 +11,7 @@ mod guard;
 mod health;
 mod metrics;
 mod object;
+mod openapi;
 mod pages;
 mod readiness;
 mod request;

@@ -2,11 +2,11 @@
 //!
 //! Payloads stay text, so that numbers keep their digits. What is not taken is refused, by name.
 
-use super::ApiError;
-use crate::{
-    config::limits::{JSON_DEPTH_MAX, USER_IDS_MAX},
-    protocol::UserId,
+use super::{
+    ApiError,
+    openapi::{Field, Kind},
 };
+use crate::{config::limits::JSON_DEPTH_MAX, protocol::UserId};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -17,174 +17,203 @@ use std::{collections::HashSet, fmt};
 /// Characters of a wrong value that a message shows.
 const SHOWN_CHARS: usize = 60;
 
-/// The fields of a JSON object that have not been taken yet.
+/// The fields of a JSON object that have not been taken yet, and what is declared of them: a field is read by its
+/// name, and its kind, its bounds and whether it must be there come from the declaration, which the document shows.
 #[derive(Debug, Default)]
 pub struct Object {
     fields: Vec<(String, Box<RawValue>)>,
-    /// Names that were asked for, to tell people.
-    known: Vec<&'static str>,
+    declared: &'static [Field],
+    /// Bits of the declared fields that were asked for.
+    taken: u64,
 }
 
 impl Object {
     /// Reads a body.
     ///
-    /// # Errors
     /// 400 when it is no JSON, or nested deeper than anybody needs; 422 when it is no object, or names a field twice.
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let text = std::str::from_utf8(body).map_err(|error| ApiError::BadJson(format!("it is not UTF-8: {error}")))?;
-        check_text(text)?;
-        // First as anything at all, so that "not JSON" and "not an object" are told apart.
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| ApiError::BadJson(error.to_string()))?;
-        Self::of(raw, "the body")
+    pub(super) fn parse(body: &[u8], declared: &'static [Field]) -> Result<Self, ApiError> {
+        let raw = parse(body)?;
+        Self::of(raw, ("the body", declared))
     }
 
     /// Like [`Self::parse`]; no body at all is an object without fields.
-    ///
-    /// # Errors
-    /// See [`Self::parse`].
-    pub fn parse_or_empty(body: &[u8]) -> Result<Self, ApiError> {
-        if body.is_empty() { Ok(Self::default()) } else { Self::parse(body) }
+    pub(super) fn parse_or_empty(body: &[u8], declared: &'static [Field]) -> Result<Self, ApiError> {
+        if body.is_empty() { Ok(Self::empty(declared)) } else { Self::parse(body, declared) }
+    }
+
+    /// An object without fields.
+    pub(super) fn empty(declared: &'static [Field]) -> Self {
+        Self { fields: Vec::new(), declared, taken: 0 }
     }
 
     /// The fields of `raw`, which messages call `what`.
-    pub(super) fn of(raw: &RawValue, what: &str) -> Result<Self, ApiError> {
-        if !is_object(raw) {
-            let message = format!("{what} must be a JSON object, not {}", shown(raw.get()));
-            return Err(ApiError::Invalid { field: None, message });
-        }
-        let Pairs(fields) = serde_json::from_str(raw.get()).map_err(|error| ApiError::BadJson(error.to_string()))?;
-        let mut names = HashSet::with_capacity(fields.len());
-        if let Some((twice, _)) = fields.iter().find(|(name, _)| !names.insert(name.as_str())) {
-            return Err(ApiError::invalid(twice, format!("{} stands in {what} twice", shown(twice))));
-        }
-        Ok(Self { fields, known: Vec::new() })
+    pub(super) fn of(raw: &RawValue, (what, declared): (&str, &'static [Field])) -> Result<Self, ApiError> {
+        Ok(Self { fields: pairs(raw, what)?, declared, taken: 0 })
     }
 
-    /// A field as it came, `null` included.
-    pub(super) fn raw(&mut self, name: &'static str) -> Option<Box<RawValue>> {
-        self.known.push(name);
-        let at = self.fields.iter().position(|(n, _)| n == name)?;
-        Some(self.fields.swap_remove(at).1)
+    /// What is declared of a field. A name that is not declared is a defect, which every test of the call finds.
+    fn declared(&mut self, name: &str) -> Result<Field, ApiError> {
+        let at = self.declared.iter().position(|field| field.name == name);
+        debug_assert!(at.is_some_and(|at| at < 64), "{name} is read and not declared");
+        let at = at.ok_or(ApiError::Internal)?;
+        self.taken |= 1 << at;
+        Ok(self.declared[at])
     }
 
-    /// A field as it came; `null` is as good as nothing.
-    pub(super) fn optional(&mut self, name: &'static str) -> Option<Box<RawValue>> {
-        self.raw(name).filter(|raw| raw.get() != "null")
+    /// A field as it came. `null` is as good as nothing, unless any value may be there.
+    fn take(&mut self, name: &'static str) -> Result<(Field, Option<Box<RawValue>>), ApiError> {
+        let field = self.declared(name)?;
+        let at = self.fields.iter().position(|(n, _)| n == name);
+        let raw = at.map(|at| self.fields.swap_remove(at).1);
+        let raw = raw.filter(|raw| raw.get() != "null" || (field.is_required && matches!(field.kind, Kind::Any)));
+        if field.is_required && raw.is_none() {
+            return Err(missing(name, &field.kind.described()));
+        }
+        Ok((field, raw))
+    }
+
+    /// A field that must be there.
+    fn need<T>(field: Option<T>) -> Result<T, ApiError> {
+        debug_assert!(field.is_some(), "a field that is declared as optional is read as if it were not");
+        field.ok_or(ApiError::Internal)
     }
 
     /// A string, if there is one.
     pub(super) fn optional_string(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
-        self.optional(name).map(|raw| string(name, &raw)).transpose()
+        let (field, raw) = self.take(name)?;
+        let Some(raw) = raw else { return Ok(None) };
+        let text = string(name, &raw)?;
+        field.kind.check_text(name, &text)?;
+        Ok(Some(text))
     }
 
     /// A string that must be there.
     pub(super) fn string(&mut self, name: &'static str) -> Result<String, ApiError> {
-        let raw = self.optional(name).ok_or_else(|| missing(name, "a string"))?;
-        string(name, &raw)
+        Self::need(self.optional_string(name)?)
     }
 
     /// `true` or `false`, if it is there.
     pub(super) fn optional_bool(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
-        self.optional(name)
-            .map(|raw| {
-                serde_json::from_str(raw.get()).map_err(|_| {
-                    ApiError::invalid(name, format!("{name} must be true or false, not {}", shown(raw.get())))
-                })
-            })
-            .transpose()
-    }
-
-    /// An integer of this range, if it is there.
-    pub(super) fn optional_number(
-        &mut self,
-        name: &'static str,
-        (least, most): (u64, u64),
-    ) -> Result<Option<u64>, ApiError> {
-        let Some(raw) = self.optional(name) else { return Ok(None) };
-        let number = serde_json::from_str(raw.get()).ok().filter(|number| (least..=most).contains(number));
-        let wrong = || {
-            ApiError::invalid(
-                name,
-                format!("{name} must be an integer from {least} to {most}, not {}", shown(raw.get())),
-            )
-        };
-        number.map(Some).ok_or_else(wrong)
+        let (_, raw) = self.take(name)?;
+        raw.map(|raw| {
+            serde_json::from_str(raw.get())
+                .map_err(|_| ApiError::invalid(name, format!("{name} must be true or false, not {}", shown(raw.get()))))
+        })
+        .transpose()
     }
 
     /// An object that must be there, as text.
     pub(super) fn object(&mut self, name: &'static str) -> Result<Box<RawValue>, ApiError> {
-        self.optional_object(name)?.ok_or_else(|| missing(name, "a JSON object"))
+        Self::need(self.optional_object(name)?)
     }
 
     /// An object, as text, if there is one.
     pub(super) fn optional_object(&mut self, name: &'static str) -> Result<Option<Box<RawValue>>, ApiError> {
-        let Some(raw) = self.optional(name) else { return Ok(None) };
-        if is_object(&raw) {
-            return Ok(Some(raw));
+        let (_, raw) = self.take(name)?;
+        match raw {
+            Some(raw) if !is_object(&raw) => {
+                Err(ApiError::invalid(name, format!("{name} must be a JSON object, not {}", shown(raw.get()))))
+            }
+            raw => Ok(raw),
         }
-        Err(ApiError::invalid(name, format!("{name} must be a JSON object, not {}", shown(raw.get()))))
+    }
+
+    /// Any value, `null` included where it must be there.
+    pub(super) fn optional_value(&mut self, name: &'static str) -> Result<Option<Box<RawValue>>, ApiError> {
+        Ok(self.take(name)?.1)
     }
 
     /// Any value that must be there, `null` included.
     pub(super) fn value(&mut self, name: &'static str) -> Result<Box<RawValue>, ApiError> {
-        self.raw(name).ok_or_else(|| missing(name, "a JSON value"))
+        Self::need(self.optional_value(name)?)
     }
 
     /// The elements of an array, if there is one.
-    pub(super) fn optional_array(
-        &mut self,
-        name: &'static str,
-        (least, most): (usize, usize),
-    ) -> Result<Option<Vec<Box<RawValue>>>, ApiError> {
-        let Some(raw) = self.optional(name) else { return Ok(None) };
+    pub(super) fn optional_array(&mut self, name: &'static str) -> Result<Option<Vec<Box<RawValue>>>, ApiError> {
+        let (field, raw) = self.take(name)?;
+        let Some(raw) = raw else { return Ok(None) };
         let elements: Vec<Box<RawValue>> = serde_json::from_str(raw.get())
             .map_err(|_| ApiError::invalid(name, format!("{name} must be an array, not {}", shown(raw.get()))))?;
-        let count = elements.len();
-        if count < least || count > most {
-            return Err(ApiError::invalid(name, format!("{name} must have {least} to {most} entries, not {count}")));
-        }
+        field.kind.check_count(name, elements.len())?;
         Ok(Some(elements))
     }
 
-    /// `user_ids`, if it is there.
+    /// The elements of an array that must be there.
+    pub(super) fn array(&mut self, name: &'static str) -> Result<Vec<Box<RawValue>>, ApiError> {
+        Self::need(self.optional_array(name)?)
+    }
+
+    /// `user_ids`, if it is there: each user once.
     pub(super) fn optional_users(&mut self, name: &'static str) -> Result<Option<Vec<UserId>>, ApiError> {
-        let Some(elements) = self.optional_array(name, (1, USER_IDS_MAX))? else { return Ok(None) };
+        let Some(elements) = self.optional_array(name)? else { return Ok(None) };
         let users = elements.iter().map(|raw| user(name, raw)).collect::<Result<Vec<_>, _>>()?;
         no_repeats(name, &users)?;
         Ok(Some(users))
     }
 
+    /// `user_ids`, which must be there.
+    pub(super) fn users(&mut self, name: &'static str) -> Result<Vec<UserId>, ApiError> {
+        Self::need(self.optional_users(name)?)
+    }
+
     /// `user_id`, if it is there.
     pub(super) fn optional_user(&mut self, name: &'static str) -> Result<Option<UserId>, ApiError> {
-        self.optional(name).map(|raw| user(name, &raw)).transpose()
+        let (_, raw) = self.take(name)?;
+        raw.map(|raw| user(name, &raw)).transpose()
     }
 
     /// `user_id`, which must be there.
     pub(super) fn user(&mut self, name: &'static str) -> Result<UserId, ApiError> {
-        self.optional_user(name)?.ok_or_else(|| missing(name, "a user id: a JSON integer or a string"))
+        Self::need(self.optional_user(name)?)
     }
 
-    /// Everything was taken.
-    ///
-    /// # Errors
-    /// 422 naming a field that nobody asked for.
+    /// Everything was taken: 422 naming a field that is not declared.
     pub(super) fn finish(self) -> Result<(), ApiError> {
+        let unread = self.declared.iter().enumerate().find(|(at, _)| self.taken & 1 << at == 0);
+        debug_assert!(unread.is_none(), "{unread:?} is declared and not read");
         match self.fields.first() {
             None => Ok(()),
-            Some((name, _)) if self.known.is_empty() => Err(ApiError::invalid(
+            Some((name, _)) if self.declared.is_empty() => Err(ApiError::invalid(
                 &clipped(name),
                 format!("{} is not known here: this takes no fields", shown(name)),
             )),
             Some((name, _)) => {
-                let known = self.known.join(", ");
+                let known = self.declared.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
                 Err(ApiError::invalid(&clipped(name), format!("{} is not known here; known are {known}", shown(name))))
             }
         }
     }
+}
 
-    /// Everything that was not taken.
-    pub(super) fn rest(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
-        self.fields.into_iter()
+/// Any JSON, as text: 400 when it is none.
+pub(super) fn parse(body: &[u8]) -> Result<&RawValue, ApiError> {
+    let text = std::str::from_utf8(body).map_err(|error| ApiError::BadJson(format!("it is not UTF-8: {error}")))?;
+    check_text(text)?;
+    // First as anything at all, so that "not JSON" and "not an object" are told apart.
+    serde_json::from_str(text).map_err(|error| ApiError::BadJson(error.to_string()))
+}
+
+/// The fields of an object, each name once.
+pub(super) fn pairs(raw: &RawValue, what: &str) -> Result<Vec<(String, Box<RawValue>)>, ApiError> {
+    if !is_object(raw) {
+        let message = format!("{what} must be a JSON object, not {}", shown(raw.get()));
+        return Err(ApiError::Invalid { field: None, message });
+    }
+    let Pairs(fields) = serde_json::from_str(raw.get()).map_err(|error| ApiError::BadJson(error.to_string()))?;
+    let twice = match fields.as_slice() {
+        [] | [_] => None,
+        // Few names are compared faster than hashed.
+        few if few.len() <= 16 => {
+            few.iter().enumerate().find(|(at, (name, _))| few[..*at].iter().any(|(n, _)| n == name)).map(|(_, f)| &f.0)
+        }
+        many => {
+            let mut names = HashSet::with_capacity(many.len());
+            many.iter().map(|(name, _)| name).find(|name| !names.insert(name.as_str()))
+        }
+    };
+    match twice {
+        Some(twice) => Err(ApiError::invalid(twice, format!("{} stands in {what} twice", shown(twice)))),
+        None => Ok(fields),
     }
 }
 
@@ -305,8 +334,15 @@ impl<'de> Deserialize<'de> for Pairs {
 mod tests {
     use super::*;
 
+    const USERS: Kind = Kind::Many { of: &Kind::User, min: 1, max: 3, distinct: true };
+    const DECLARED: &[Field] = &[
+        Field::optional("a", crate::http::openapi::kind::TEXT, ""),
+        Field::optional("o", Kind::Object, ""),
+        Field::optional("user_ids", USERS, ""),
+    ];
+
     fn code(body: &str) -> Result<(), (&'static str, Option<String>)> {
-        let read = Object::parse(body.as_bytes()).and_then(|mut object| {
+        let read = Object::parse(body.as_bytes(), DECLARED).and_then(|mut object| {
             object.optional_string("a")?;
             object.optional_object("o")?;
             object.optional_users("user_ids")?;
@@ -354,7 +390,9 @@ mod tests {
 
     #[test]
     fn payloads_keep_their_digits() {
-        let mut object = Object::parse(br#"{"o": {"n": 1.50, "m": 12345678901234567890123}}"#).expect("json");
-        assert_eq!(object.object("o").expect("an object").get(), r#"{"n": 1.50, "m": 12345678901234567890123}"#);
+        let body = br#"{"o": {"n": 1.50, "m": 12345678901234567890123}}"#;
+        let mut object = Object::parse(body, DECLARED).expect("json");
+        let payload = object.optional_object("o").expect("an object").expect("there");
+        assert_eq!(payload.get(), r#"{"n": 1.50, "m": 12345678901234567890123}"#);
     }
 }

@@ -4,12 +4,13 @@ use super::{
     Api, ApiError, Object,
     answer::Answer,
     calls::{Task, run::counting_ends},
-    object::shown,
+    object::{self, shown},
+    openapi::{Field, Kind, Operation, kind},
     retry::Retry,
 };
 use crate::{
     config::limits::{PAGE_DEFAULT, PAGE_MAX},
-    protocol::{Tenant, UserId},
+    protocol::{Tenant, UserId, event::Fields},
 };
 use axum::http::Uri;
 use bytes::Bytes;
@@ -22,11 +23,24 @@ pub(crate) struct Request {
     pub(super) tenant: Tenant,
     /// What stands in the places of `{…}`, decoded, in order.
     pub(super) ids: Vec<String>,
-    pub(super) uri: Uri,
+    /// What the operation knows; nothing else is in it.
+    pub(super) query: Query,
     /// What makes a retry the same call, if the caller wants that.
     pub(super) retry: Option<Retry>,
     pub(super) body: Bytes,
+    /// What it takes.
+    pub(super) operation: &'static Operation,
 }
+
+/// `limit` of a list.
+pub(super) const LIMIT: Field = Field::optional(
+    "limit",
+    Kind::Integer { min: 1, max: PAGE_MAX as u64 },
+    "How many entries at most; 50 if it is not said.",
+);
+/// `before` of a list that goes back in time.
+pub(super) const BEFORE: Field =
+    Field::optional("before", kind::COUNT, "Entries older than this: `next_before` of the page before.");
 
 impl Request {
     /// The nth id of the path.
@@ -46,22 +60,22 @@ impl Request {
 
     /// The body's fields.
     pub(super) fn object(&self) -> Result<Object, ApiError> {
-        Object::parse(&self.body)
+        Object::parse(&self.body, self.operation.fields())
     }
 
     /// The body's fields; none if there is no body.
     pub(super) fn object_or_empty(&self) -> Result<Object, ApiError> {
-        Object::parse_or_empty(&self.body)
+        Object::parse_or_empty(&self.body, self.operation.fields())
+    }
+
+    /// The body as an event: any fields, each once.
+    pub(super) fn event(&self) -> Result<Fields, ApiError> {
+        Ok(object::pairs(object::parse(&self.body)?, "the body")?.into_iter().collect())
     }
 
     /// Refuses a body with fields, where none has a meaning.
     pub(super) fn no_fields(&self) -> Result<(), ApiError> {
         self.object_or_empty()?.finish()
-    }
-
-    /// The parameters of the query.
-    pub(super) fn query(&self) -> Result<Query, ApiError> {
-        Query::parse(&self.uri)
     }
 
     /// Runs a task to its end, once for each idempotency key.
@@ -73,15 +87,16 @@ impl Request {
     }
 }
 
-/// The parameters of a query that have not been taken yet.
+/// The parameters of a query: those that the operation declares, each once.
 #[derive(Debug)]
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
-    known: Vec<&'static str>,
+    declared: &'static [Field],
 }
 
 impl Query {
-    fn parse(uri: &Uri) -> Result<Self, ApiError> {
+    /// Reads the query of `uri`.
+    pub(super) fn parse(uri: &Uri, declared: &'static [Field]) -> Result<Self, ApiError> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         let axum::extract::Query(pairs) =
             pairs.map_err(|error| ApiError::Invalid { field: None, message: error.body_text() })?;
@@ -89,60 +104,60 @@ impl Query {
             if pairs[..at].iter().any(|(other, _)| other == name) {
                 return Err(ApiError::invalid(&shown(name), format!("{} stands in the query twice", shown(name))));
             }
+            if !declared.iter().any(|field| field.name == name) {
+                let name = shown(name);
+                let known: Vec<_> = declared.iter().map(|field| field.name).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                return Err(ApiError::invalid(&name, format!("{name:?} is no parameter here; known: {known}")));
+            }
         }
-        Ok(Self { pairs, known: Vec::new() })
+        Ok(Self { pairs, declared })
+    }
+
+    fn kind(&self, name: &str) -> Result<Kind, ApiError> {
+        let field = self.declared.iter().find(|field| field.name == name);
+        debug_assert!(field.is_some(), "{name} is read and not declared");
+        field.map(|field| field.kind).ok_or(ApiError::Internal)
     }
 
     /// A parameter as it came.
-    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
-        self.known.push(name);
-        let at = self.pairs.iter().position(|(n, _)| n == name)?;
-        Some(self.pairs.swap_remove(at).1)
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(n, _)| n == name).map(|(_, text)| text.as_str())
     }
 
-    /// A non-negative integer, if there is one.
-    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
-        self.text(name).map(|text| number(name, &text)).transpose()
+    /// A text within its bounds, if there is one.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
+        let kind = self.kind(name)?;
+        let Some(text) = self.raw(name) else { return Ok(None) };
+        kind.check_text(name, text)?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// A non-negative integer within its bounds, if there is one.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, ApiError> {
+        let kind = self.kind(name)?;
+        let Some(number) = self.raw(name).map(|text| number(name, text)).transpose()? else { return Ok(None) };
+        kind.check_number(name, number)?;
+        Ok(Some(number))
     }
 
     /// `true` or `false`, if it is there.
-    pub(super) fn bool(&mut self, name: &'static str) -> Result<Option<bool>, ApiError> {
-        self.text(name)
-            .map(|text| match text.as_str() {
+    pub(super) fn bool(&self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        let kind = self.kind(name)?;
+        debug_assert!(matches!(kind, Kind::Bool), "{name} is declared as {kind:?}");
+        self.raw(name)
+            .map(|text| match text {
                 "true" => Ok(true),
                 "false" => Ok(false),
-                _ => Err(ApiError::invalid(name, format!("{name} must be true or false, not {:?}", shown(&text)))),
+                _ => Err(ApiError::invalid(name, format!("{name} must be true or false, not {:?}", shown(text)))),
             })
             .transpose()
     }
 
-    /// One of `known`, if it is there.
-    pub(super) fn one_of(&mut self, name: &'static str, known: &[&str]) -> Result<Option<String>, ApiError> {
-        let text = self.text(name);
-        if let Some(text) = &text
-            && !known.contains(&text.as_str())
-        {
-            let message = format!("{name} must be one of {}, not {:?}", known.join(", "), shown(text));
-            return Err(ApiError::invalid(name, message));
-        }
-        Ok(text)
-    }
-
     /// `limit`: how many entries at most.
-    pub(super) fn limit(&mut self) -> Result<usize, ApiError> {
-        let Some(limit) = self.number("limit")? else { return Ok(PAGE_DEFAULT) };
-        usize::try_from(limit)
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit))
-            .ok_or_else(|| ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX}, not {limit}")))
-    }
-
-    /// Everything was taken.
-    pub(super) fn finish(self) -> Result<(), ApiError> {
-        let Some((name, _)) = self.pairs.first() else { return Ok(()) };
-        let name = shown(name);
-        let known = if self.known.is_empty() { "none".into() } else { self.known.join(", ") };
-        Err(ApiError::invalid(&name, format!("{name:?} is no parameter here; known: {known}")))
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        let limit = self.number(LIMIT.name)?;
+        Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE_DEFAULT))
     }
 }
 

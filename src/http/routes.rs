@@ -1,7 +1,13 @@
-//! The one table of the server API: method, path, the scope that it takes, and what answers.
+//! The one table of the server API: method, path, the scope that it takes, what answers, and what the document says.
 
-use super::{ApiError, answer::Answer, calls, request::Request};
-use crate::config::Scope::{self, Admin, Publish, Read};
+use super::{
+    ApiError,
+    answer::Answer,
+    calls::{self, admin, backup, groups, import, inbox, notifications, presence, stats, updates, users},
+    openapi::{self, Operation},
+    request::Request,
+};
+use crate::config::Scope::{self, Admin, Backup, Publish, Read};
 use std::{future::Future, pin::Pin};
 
 /// Where the server API stands.
@@ -19,47 +25,52 @@ pub(super) struct Route {
     pub(super) name: &'static str,
     pub(super) scope: Scope,
     pub(super) answer: fn(Request) -> Answering,
+    /// What it takes and answers: readers and the document have it from here.
+    pub(super) operation: &'static Operation,
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $scope:ident $handler:path;)*) => {
+    ($($method:ident $path:literal $scope:ident $handler:path, $operation:path;)*) => {
         &[$(Route {
             method: stringify!($method),
             path: $path,
             name: concat!(stringify!($method), " ", $path),
             scope: $scope,
             answer: |request| Box::pin($handler(request)),
+            operation: &$operation,
         },)*]
     };
 }
 
 /// Every call there is.
 pub(super) const ROUTES: &[Route] = routes! {
-    POST "/notifications" Publish calls::send_notification;
-    GET "/users/{id}/notifications" Read calls::list;
-    GET "/users/{id}/notifications/unread-count" Read calls::unread_count;
-    POST "/users/{id}/notifications/read-all" Publish calls::read_all;
-    POST "/users/{id}/notifications/{nid}/read" Publish calls::read;
-    POST "/users/{id}/notifications/{nid}/unread" Publish calls::unread;
-    DELETE "/users/{id}/notifications/{nid}" Publish calls::delete;
-    POST "/users/{id}/dashboard" Publish calls::dashboard;
-    POST "/users/{id}/subscriptions" Publish calls::subscription;
-    POST "/users/{id}/payments" Publish calls::payment;
-    GET "/users/{id}/payments" Read calls::payments;
-    POST "/users/{id}/expiry-warnings" Publish calls::expiry_warning;
-    POST "/admin/dashboard" Publish calls::admin::update_dashboard;
-    POST "/admin/alerts" Publish calls::admin::raise_alert;
-    GET "/admin/alerts" Read calls::admin::list_alerts;
-    POST "/broadcasts" Publish calls::broadcast;
-    POST "/multicast" Publish calls::multicast;
-    POST "/groups/{group}/send" Publish calls::group_send;
-    POST "/batch" Publish calls::batch;
-    PUT "/users/{id}" Admin calls::put_user;
-    GET "/users/{id}" Read calls::get_user;
-    DELETE "/users/{id}" Admin calls::erase_user;
-    POST "/users/{id}/disconnect" Admin calls::disconnect;
-    GET "/presence" Read calls::online;
-    GET "/users/{id}/presence" Read calls::presence_of;
-    POST "/import" Admin calls::import;
-    GET "/stats" Read calls::stats;
+    POST "/notifications" Publish calls::send_notification, notifications::SEND;
+    GET "/users/{id}/notifications" Read calls::list, inbox::LIST;
+    GET "/users/{id}/notifications/unread-count" Read calls::unread_count, inbox::COUNT_UNREAD;
+    POST "/users/{id}/notifications/read-all" Publish calls::read_all, inbox::READ_ALL;
+    POST "/users/{id}/notifications/{nid}/read" Publish calls::read, inbox::READ;
+    POST "/users/{id}/notifications/{nid}/unread" Publish calls::unread, inbox::UNREAD;
+    DELETE "/users/{id}/notifications/{nid}" Publish calls::delete, inbox::DELETE;
+    POST "/users/{id}/dashboard" Publish calls::dashboard, updates::DASHBOARD;
+    POST "/users/{id}/subscriptions" Publish calls::subscription, updates::SUBSCRIPTION;
+    POST "/users/{id}/payments" Publish calls::payment, updates::PAYMENT;
+    GET "/users/{id}/payments" Read calls::payments, updates::PAYMENTS;
+    POST "/users/{id}/expiry-warnings" Publish calls::expiry_warning, updates::EXPIRY_WARNING;
+    POST "/admin/dashboard" Publish admin::update_dashboard, admin::DASHBOARD;
+    POST "/admin/alerts" Publish admin::raise_alert, admin::RAISE;
+    GET "/admin/alerts" Read admin::list_alerts, admin::LIST;
+    POST "/broadcasts" Publish calls::broadcast, groups::BROADCAST;
+    POST "/multicast" Publish calls::multicast, groups::MULTICAST;
+    POST "/groups/{group}/send" Publish calls::group_send, groups::SEND;
+    POST "/batch" Publish calls::batch, calls::BATCH;
+    PUT "/users/{id}" Admin calls::put_user, users::PUT;
+    GET "/users/{id}" Read calls::get_user, users::GET;
+    DELETE "/users/{id}" Admin calls::erase_user, users::ERASE;
+    POST "/users/{id}/disconnect" Admin calls::disconnect, users::DISCONNECT;
+    GET "/presence" Read calls::online, presence::ONLINE;
+    GET "/users/{id}/presence" Read calls::presence_of, presence::OF_USER;
+    POST "/import" Admin calls::import, import::IMPORT;
+    POST "/backup" Backup calls::backup, backup::BACKUP;
+    GET "/stats" Read calls::stats, stats::STATS;
+    GET "/openapi.json" Read openapi::serve, openapi::DOCUMENT_OPERATION;
 };

@@ -15,6 +15,6 @@ pub mod websocket;
 pub use close::Close;
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
-pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, UserId};
+pub use ids::{IdError, JSON_INTEGER_MAX, NodeId, Pos, SessionId, Tenant, USER_ID_BYTES_MAX, UserId};
 pub use incoming::{BadFrame, NotificationRef, Request, decode};
 pub use time::Timestamp;

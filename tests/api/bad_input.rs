@@ -200,7 +200,6 @@ async fn what_is_not_there_is_404_and_another_method_405() {
         ("DELETE", "/users/1/notifications/1"),
         // Of a later release.
         ("POST", "/tickets"),
-        ("GET", "/openapi.json"),
         ("GET", "/cluster"),
     ] {
         assert_eq!(api.call(method, path, "").await.error(), (404, "not_found".into(), None), "{method} {path}");

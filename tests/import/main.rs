@@ -1,7 +1,6 @@
 //! Moving from Django: what `dumpdata` wrote is in the server, once, under the ids that old pages know; nobody is told.
 //!
-//! `tests/data/django_dump.json` was written by Django 5.2 (`make_dump.py 12 --indent 1`). With the variable
-//! `CARILLON_TEST_DJANGO` naming a Python that has Django, dumps of every shape are made afresh.
+//! `tests/data/django_dump.json` was written by Django 5.2 (`make_dump.py 12 --indent 1`).
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
-use support::{ALICE, Server, inbox, until};
+use support::{ALICE, Server, inbox, python, until};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/django_dump.json");
 const MAKE_DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/import/make_dump.py");
@@ -223,10 +222,7 @@ async fn the_call_behind_it_names_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_django_writes_today_is_read_in_every_shape() {
-    let Ok(python) = std::env::var("CARILLON_TEST_DJANGO") else {
-        println!("CARILLON_TEST_DJANGO names no Python with Django: only the sample is tried");
-        return;
-    };
+    let python = tokio::task::block_in_place(|| python::programs("tests/import/requirements.txt").join("python"));
     let home = tempfile::tempdir().expect("a directory");
     for (shape, name) in [(&[][..], "line"), (&["--indent", "4"], "indented"), (&["--format", "jsonl"], "lines")] {
         let path = home.path().join(name);

@@ -5,7 +5,7 @@
 //! the server prints, an event by a marker that is sent after it and must come after it ([`Socket::until_marker`]).
 //!
 //! [`server`]: the process · [`api`]: HTTP · [`socket`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
-//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing.
+//! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`python`]: packages.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, unused_imports)]
@@ -13,6 +13,7 @@
 pub mod api;
 pub mod frames;
 pub mod inbox;
+pub mod python;
 pub mod random;
 pub mod server;
 pub mod socket;

@@ -2,12 +2,78 @@
 
 use super::{Shape, Task};
 use crate::{
-    http::{ApiError, answer::Answer, request::Request},
+    config::limits::PAGE_MAX,
+    http::{
+        ApiError,
+        answer::Answer,
+        openapi::{
+            Field, Kind, Operation,
+            kind::{COUNT, TEXT},
+        },
+        request::{BEFORE, LIMIT, Request},
+    },
     protocol::{UserId, event::LEVELS, frames::NotificationView},
     records::{Op, Reply, inbox},
 };
 use serde::Serialize;
 use serde_json::json;
+
+/// A page of an inbox.
+pub(in crate::http) const LIST: Operation =
+    Operation::reads("listNotifications", "A user's notifications, newest first.")
+        .query(&[
+            Field::optional("unread", Kind::Bool, "Only those that are unread, or only those that are read."),
+            Field::optional("level", Kind::Choice(&LEVELS), "Only those of this level."),
+            LIMIT,
+            BEFORE,
+        ])
+        .answers(
+            200,
+            Kind::Record(&[
+                Field::required("data", Kind::Many { of: &NOTIFICATION, min: 0, max: PAGE_MAX, distinct: false }, ""),
+                Field::required("unread_count", COUNT, "Of all that the user has."),
+                Field::required("next_before", NEXT, "For the next page; `null` when this is the last."),
+            ]),
+        );
+const NOTIFICATION: Kind = Kind::Named(
+    "Notification",
+    &Kind::Record(&[
+        Field::required("id", COUNT, ""),
+        Field::required("title", TEXT, ""),
+        Field::required("message", TEXT, ""),
+        Field::required("level", TEXT, ""),
+        Field::required("is_read", Kind::Bool, ""),
+        Field::required("created_at", Kind::Time, ""),
+        Field::required("data", Kind::Object, ""),
+    ]),
+);
+/// A cursor, or the end.
+pub(super) const NEXT: Kind = Kind::OneOf(&[COUNT, Kind::Null]);
+const UNREAD_COUNT: Kind = Kind::Record(&[Field::required("unread_count", COUNT, "Of all that the user has.")]);
+
+/// `GET …/unread-count`
+pub(in crate::http) const COUNT_UNREAD: Operation =
+    Operation::reads("countUnread", "How many notifications of a user are unread.")
+        .answers(200, Kind::Record(&[Field::required("count", COUNT, "")]));
+/// `POST …/read-all`
+pub(in crate::http) const READ_ALL: Operation =
+    Operation::stores("markAllRead", "Marks all notifications of a user read, and tells the user's windows.")
+        .answers(200, UNREAD_COUNT);
+/// `POST …/read`
+pub(in crate::http) const READ: Operation =
+    Operation::stores("markRead", "Marks a notification read, and tells the user's windows.")
+        .answers(200, UNREAD_COUNT)
+        .fails(&["not_found"]);
+/// `POST …/unread`
+pub(in crate::http) const UNREAD: Operation =
+    Operation::stores("markUnread", "Marks a notification unread, and tells the user's windows.")
+        .answers(200, UNREAD_COUNT)
+        .fails(&["not_found"]);
+/// `DELETE …/{nid}`
+pub(in crate::http) const DELETE: Operation =
+    Operation::stores("deleteNotification", "Deletes a notification, and tells the user's windows.")
+        .answers(200, UNREAD_COUNT)
+        .fails(&["not_found"]);
 
 /// A change to an inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +153,6 @@ pub(in crate::http) async fn read_all(request: Request) -> Result<Answer, ApiErr
 /// `GET /users/{id}/notifications/unread-count` → `{count}`
 pub(in crate::http) async fn unread_count(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
-    request.query()?.finish()?;
     let count = request.api.inner.records.read(|rows| inbox::unread_count(rows, &request.tenant, &user))?;
     Ok(Answer::ok(&json!({"count": count})))
 }
@@ -102,14 +167,13 @@ struct Page<'a> {
 /// `GET /users/{id}/notifications?unread=&level=&limit=&before=` → `{data, unread_count, next_before}`
 pub(in crate::http) async fn list(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
-    let mut query = request.query()?;
+    let query = &request.query;
     let filter = inbox::Filter {
         unread: query.bool("unread")?,
-        level: query.one_of("level", &LEVELS)?,
+        level: query.text("level")?,
         before: query.number("before")?,
         limit: query.limit()?,
     };
-    query.finish()?;
     let page = request.api.inner.records.read(|rows| inbox::page(rows, (&request.tenant, &user), &filter))?;
     let data = page.items.iter().map(|(id, row, is_read)| inbox::view(*id, row, *is_read)).collect();
     Ok(Answer::ok(&Page { data, unread_count: page.unread, next_before: page.next_before }))

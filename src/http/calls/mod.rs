@@ -2,16 +2,18 @@
 //! batches and embedding programs all go this one way.
 
 pub(super) mod admin;
+pub(super) mod backup;
 mod batch;
-mod groups;
-mod import;
-mod inbox;
-mod notifications;
-mod presence;
+pub(super) mod functions;
+pub(super) mod groups;
+pub(super) mod import;
+pub(super) mod inbox;
+pub(super) mod notifications;
+pub(super) mod presence;
 pub(super) mod run;
-mod stats;
-mod updates;
-mod users;
+pub(super) mod stats;
+pub(super) mod updates;
+pub(super) mod users;
 
 pub use admin::{RaiseAlert, UpdateAdminDashboard};
 pub use groups::{Broadcast, GroupSend, Multicast};
@@ -21,7 +23,8 @@ pub use notifications::{Receivers, SendNotification};
 pub use updates::{Update, UpdateKind};
 pub use users::PutUser;
 
-pub(super) use batch::batch;
+pub(super) use backup::backup;
+pub(super) use batch::{BATCH, batch};
 pub(super) use groups::{broadcast, group_send, multicast};
 pub(super) use import::import;
 pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
@@ -35,14 +38,44 @@ use super::{
     ApiError,
     answer::Answer,
     object::{check_text, is_object, shown},
+    openapi::{
+        Field, Kind,
+        kind::{COUNT, TEXT},
+    },
 };
 use crate::{
     broker::Recipients,
-    config::limits::EVENT_BYTES_MAX,
-    protocol::{GroupName, UserId, event::EventFrames},
+    config::limits::{EVENT_BYTES_MAX, USER_IDS_MAX},
+    protocol::{
+        GroupName, UserId,
+        event::{EventFrames, LEVELS},
+    },
     records::{Op, Reply},
 };
 use serde_json::{json, value::RawValue};
+
+/// How loud a message is.
+const LEVEL: Field = Field::optional("level", Kind::Choice(&LEVELS), "How loud it is shown; `info` if it is not said.")
+    .example("\"success\"");
+/// Free text of a message.
+const MESSAGE: Field = Field::required("message", TEXT, "Free text.").example("\"Order 7 arrives tomorrow.\"");
+/// The user that an argument names.
+const USER: Field = Field::required("user_id", Kind::User, "The user.").example("42");
+/// Users that an argument names.
+const USERS: Field = Field::required(
+    "user_ids",
+    Kind::Many { of: &Kind::User, min: 1, max: USER_IDS_MAX, distinct: true },
+    "The users, each once.",
+)
+.example("[42, \"ada\"]");
+/// 202
+const RECIPIENTS: Kind = Kind::Named(
+    "Recipients",
+    &Kind::Record(&[
+        Field::required("recipients", COUNT, "How many connections were reached."),
+        Field::optional("partial", Kind::Bool, "`true` when some could not be counted in time, or were not told."),
+    ]),
+);
 
 /// A call whose arguments have been read and checked.
 #[derive(Debug)]
@@ -121,13 +154,5 @@ fn check_payload(field: &str, payload: &RawValue) -> Result<(), ApiError> {
 
 /// One of the protocol's levels.
 fn check_level(level: &str) -> Result<(), ApiError> {
-    one_of("level", level, &crate::protocol::event::LEVELS)
-}
-
-fn one_of(field: &str, value: &str, known: &[&str]) -> Result<(), ApiError> {
-    if known.contains(&value) {
-        return Ok(());
-    }
-    let value = shown(value);
-    Err(ApiError::invalid(field, format!("{field} must be one of {}, not {value:?}", known.join(", "))))
+    LEVEL.kind.check_text(LEVEL.name, level)
 }

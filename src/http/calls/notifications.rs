@@ -1,14 +1,99 @@
 //! `POST /notifications`: to one user or to many, all or nothing, on disk before it is answered.
 
-use super::{Shape, Task, check_level, check_object, check_payload};
+use super::{LEVEL, MESSAGE, Shape, Task, USER, USERS, check_level, check_object, check_payload};
 use crate::{
     config::limits::{NOTIFICATION_BYTES_MAX, TITLE_CHARS_MAX},
-    http::{ApiError, Object, answer::Answer, object::missing, request::Request},
+    http::{
+        ApiError, Object,
+        answer::Answer,
+        object::missing,
+        openapi::{
+            Field, Kind, Link, Operation,
+            kind::{COUNT, TEXT},
+        },
+        request::Request,
+    },
     protocol::{Timestamp, UserId, frames::NotificationView},
     records::{Op, Reply},
 };
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
+
+const TITLE: Field =
+    Field::required("title", Kind::Text { min: 1, max: TITLE_CHARS_MAX }, "Shown first.").example("\"On its way\"");
+const DATA: Field = Field::optional("data", Kind::Object, "Whatever the page wants of it; `{}` if it is not said.")
+    .example("{\"order\": 7}");
+
+/// What [`SendNotification::read`] takes.
+pub(super) const ARGUMENTS: Kind = Kind::Cases(
+    &[
+        Field::optional("user_id", Kind::User, ""),
+        Field::optional("user_ids", USERS.kind, ""),
+        TITLE,
+        MESSAGE,
+        LEVEL,
+        DATA,
+    ],
+    &[
+        Kind::Arguments(&[
+            USER,
+            Field::optional("user_ids", Kind::Null, "Only without `user_id`."),
+            TITLE,
+            MESSAGE,
+            LEVEL,
+            DATA,
+        ]),
+        Kind::Arguments(&[
+            USERS,
+            Field::optional("user_id", Kind::Null, "Only without `user_ids`."),
+            TITLE,
+            MESSAGE,
+            LEVEL,
+            DATA,
+        ]),
+    ],
+);
+
+/// `POST /notifications`
+pub(in crate::http) const SEND: Operation = Operation::stores(
+    "sendNotification",
+    "Stores a notification and shows it; to many users all or nothing. With its data it has at most 16 KiB.",
+)
+.takes(ARGUMENTS)
+.answers(
+    201,
+    Kind::OneOf(&[
+        Kind::Record(&[
+            Field::required("id", COUNT, "Ascends per tenant."),
+            USER,
+            TITLE,
+            MESSAGE,
+            Field::required("level", TEXT, ""),
+            Field::required("is_read", Kind::Bool, ""),
+            Field::required("created_at", Kind::Time, ""),
+            Field::required("data", Kind::Object, ""),
+        ]),
+        Kind::Record(&[Field::required(
+            "notifications",
+            Kind::Many {
+                of: &Kind::Record(&[Field::required("id", COUNT, ""), USER]),
+                min: 1,
+                max: 1_000,
+                distinct: false,
+            },
+            "One for each user, in the order asked.",
+        )]),
+    ]),
+)
+.leads_to(OF_ONE);
+
+/// What a sender may do with one notification.
+const OF_ONE: &[Link] = &[
+    Link { operation: "markRead", takes: &[("id", "user_id"), ("nid", "id")] },
+    Link { operation: "markUnread", takes: &[("id", "user_id"), ("nid", "id")] },
+    Link { operation: "deleteNotification", takes: &[("id", "user_id"), ("nid", "id")] },
+    Link { operation: "listNotifications", takes: &[("id", "user_id")] },
+];
 
 /// Who gets a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,13 +173,7 @@ impl SendNotification {
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        let chars = self.title.chars().count();
-        if chars == 0 || chars > TITLE_CHARS_MAX {
-            return Err(ApiError::invalid(
-                "title",
-                format!("title must have 1 to {TITLE_CHARS_MAX} characters, not {chars}"),
-            ));
-        }
+        TITLE.kind.check_text(TITLE.name, &self.title)?;
         check_level(&self.level)?;
         check_object("data", &self.data)?;
         if let Receivers::Many(users) = &self.to {

@@ -2,12 +2,85 @@
 
 use crate::{
     config::limits::USER_IDS_MAX,
-    http::{Api, ApiError, answer::Answer, object::no_repeats, request::Request},
+    http::{
+        Api, ApiError,
+        answer::Answer,
+        object::no_repeats,
+        openapi::{
+            Field, Kind, Operation,
+            kind::{COUNT, TEXT, USER_TEXT},
+        },
+        request::{LIMIT, Request},
+    },
     protocol::{Pos, Tenant, UserId, frames},
     records::{RecordsError, presence},
 };
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
+
+const PRESENCE: Kind = Kind::Named(
+    "Presence",
+    &Kind::Record(&[
+        Field::required("user_id", Kind::User, ""),
+        Field::required("is_online", Kind::Bool, ""),
+        Field::required("last_seen", Kind::OneOf(&[Kind::Time, Kind::Null]), "When the user last went offline."),
+        Field::required("last_activity", Kind::OneOf(&[Kind::Time, Kind::Null]), "When the user last did something."),
+        Field::required("connections", COUNT, "Presence sockets on this node."),
+    ]),
+);
+const PERSON: Kind = Kind::Named(
+    "Person",
+    &Kind::Record(&[
+        Field::required("user_id", Kind::User, ""),
+        Field::required("username", TEXT, ""),
+        Field::required("first_name", TEXT, ""),
+        Field::required("last_name", TEXT, ""),
+    ]),
+);
+
+/// `GET /presence`
+pub(in crate::http) const ONLINE: Operation = Operation::reads(
+    "listPresence",
+    "Who is online, in the order of coming online; or, with `user_ids`, what is known of these users.",
+)
+.query(&[
+    Field::optional(
+        "user_ids",
+        Kind::Many { of: &USER_TEXT, min: 1, max: USER_IDS_MAX, distinct: true },
+        "Users to ask for. All are answered, so `limit` and `after` are refused beside it.",
+    ),
+    LIMIT,
+    Field::optional("after", COUNT, "Those who came online later: `next_after` of the page before."),
+])
+.answers(
+    200,
+    Kind::OneOf(&[
+        Kind::Record(&[
+            Field::required("online", Kind::Many { of: &PERSON, min: 0, max: 200, distinct: false }, ""),
+            Field::required(
+                "next_after",
+                Kind::OneOf(&[TEXT, Kind::Null]),
+                "For the next page; `null` when this is the last.",
+            ),
+        ]),
+        Kind::Record(&[
+            Field::required(
+                "online",
+                Kind::Many { of: &PRESENCE, min: 0, max: 1_000, distinct: false },
+                "Those who are online.",
+            ),
+            Field::required(
+                "users",
+                Kind::Many { of: &PRESENCE, min: 1, max: 1_000, distinct: false },
+                "All that were asked for.",
+            ),
+        ]),
+    ]),
+);
+/// `GET /users/{id}/presence`
+pub(in crate::http) const OF_USER: Operation =
+    Operation::reads("getPresence", "Whether a user is online, and since when not. Who was never seen is offline.")
+        .answers(200, PRESENCE);
 
 #[derive(serde::Serialize)]
 struct Page<'a> {
@@ -19,13 +92,14 @@ struct Page<'a> {
 /// `GET /presence?user_ids=1,2` → `{online: [presence…], users: [presence…]}`: all that were asked for, and those of
 /// them who are online.
 pub(in crate::http) async fn online(request: Request) -> Result<Answer, ApiError> {
-    let mut query = request.query()?;
-    if let Some(list) = query.text("user_ids") {
-        query.finish()?;
-        return some(&request, &list);
+    let query = &request.query;
+    if let Some(list) = query.raw("user_ids") {
+        if let Some(beside) = ["limit", "after"].into_iter().find(|name| query.raw(name).is_some()) {
+            return Err(ApiError::invalid(beside, format!("with user_ids all are answered: leave {beside} out")));
+        }
+        return some(&request, list);
     }
     let (limit, after) = (query.limit()?, query.number("after")?.unwrap_or(0));
-    query.finish()?;
     let mut page = request.api.inner.records.online_page(&request.tenant, Pos(after), limit + 1);
     let more = page.len() > limit;
     page.truncate(limit);
@@ -61,7 +135,6 @@ fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
 /// `GET /users/{id}/presence` → `{user_id, is_online, last_seen, last_activity, connections}`
 pub(in crate::http) async fn presence_of(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
-    request.query()?.finish()?;
     Ok(Answer::ok(&request.api.presence(&request.tenant, &user)?))
 }
 

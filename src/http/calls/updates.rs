@@ -1,8 +1,14 @@
 //! What a backend says of one user: dashboard, subscription, payment, expiry warning. Stored, then shown.
 
-use super::{Shape, Task, check_object, check_payload};
+use super::{RECIPIENTS, Shape, Task, check_object, check_payload};
 use crate::{
-    http::{ApiError, Object, answer::Answer, object::shown, request::Request},
+    http::{
+        ApiError,
+        answer::Answer,
+        object::{self, shown},
+        openapi::{Field, Kind, Operation, kind::TEXT},
+        request::Request,
+    },
     protocol::{JSON_INTEGER_MAX, UserId},
     records::{Op, subscriptions},
 };
@@ -10,6 +16,67 @@ use serde_json::value::RawValue;
 
 /// Longest id of a subscription that is text, in characters.
 const ID_CHARS_MAX: usize = 64;
+
+const ID: Kind =
+    Kind::OneOf(&[Kind::Integer { min: 0, max: JSON_INTEGER_MAX }, Kind::Text { min: 1, max: ID_CHARS_MAX }]);
+const STATUS: Field = Field::optional("status", TEXT, "`active` is counted as such.").example("\"active\"");
+const PLAN: Field = Field::required("plan_name", TEXT, "").example("\"Team\"");
+
+/// A subscription as a backend states it.
+pub(super) const STATED: Kind = Kind::Named(
+    "Subscription",
+    &Kind::OneOf(&[
+        Kind::Open(&[
+            PLAN,
+            STATUS,
+            Field::optional("id", ID, "Left out: the user's newest row of that plan, or a new one."),
+        ]),
+        Kind::Open(&[
+            Field::required("id", ID, "Of a row that there is."),
+            STATUS,
+            Field::optional("plan_name", TEXT, ""),
+        ]),
+    ]),
+);
+
+const fn data(kind: Kind, about: &'static str) -> Field {
+    Field::required("data", kind, about)
+}
+
+/// `POST /users/{id}/dashboard`
+pub(in crate::http) const DASHBOARD: Operation =
+    Operation::stores("updateDashboard", "Merges data into a user's dashboard, and shows it.")
+        .takes(Kind::Arguments(&[data(Kind::Object, "Fields to replace.")]))
+        .answers(202, RECIPIENTS);
+/// `POST /users/{id}/subscriptions`
+pub(in crate::http) const SUBSCRIPTION: Operation =
+    Operation::stores("updateSubscription", "Stores a subscription and a step of its history, and shows it.")
+        .takes(Kind::Arguments(&[data(STATED, "")]))
+        .answers(202, RECIPIENTS);
+/// `POST /users/{id}/payments`
+pub(in crate::http) const PAYMENT: Operation = Operation::stores("confirmPayment", "Stores a payment, and shows it.")
+    .takes(Kind::Arguments(&[data(Kind::Object, "")]))
+    .answers(202, RECIPIENTS);
+/// `POST /users/{id}/expiry-warnings`
+pub(in crate::http) const EXPIRY_WARNING: Operation =
+    Operation::stores("warnOfExpiry", "Stores a warning that a subscription ends, and shows it.")
+        .takes(Kind::Arguments(&[data(Kind::Object, "")]))
+        .answers(202, RECIPIENTS);
+/// `GET /users/{id}/payments`
+pub(in crate::http) const PAYMENTS: Operation =
+    Operation::reads("listPayments", "A user's newest 200 payments, newest first.").answers(
+        200,
+        Kind::Record(&[Field::required(
+            "data",
+            Kind::Many {
+                of: &Kind::Record(&[data(Kind::Object, ""), Field::required("created_at", Kind::Time, "")]),
+                min: 0,
+                max: 200,
+                distinct: false,
+            },
+            "",
+        )]),
+    );
 
 /// Which of the four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,24 +127,25 @@ impl Update {
 
 /// The fields that rows are found and counted by have their kinds; everything else is the backend's business.
 fn check_subscription(field: &str, data: &RawValue) -> Result<(), ApiError> {
-    let mut object = Object::of(data, field)?;
+    let fields = object::pairs(data, field)?;
+    let given = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, raw)| raw);
     let wrong = |name: &str, must: &str, raw: &RawValue| {
         Err(ApiError::invalid(field, format!("\"{name}\" in {field} must be {must}, not {}", shown(raw.get()))))
     };
-    if let Some(id) = object.raw("id") {
+    if let Some(id) = given("id") {
         let number: Option<u64> = serde_json::from_str(id.get()).ok();
         let text: Option<String> = serde_json::from_str(id.get()).ok();
         let is_id = number.is_some_and(|n| n <= JSON_INTEGER_MAX)
             || text.is_some_and(|text| (1..=ID_CHARS_MAX).contains(&text.chars().count()));
         if !is_id {
-            return wrong("id", "an integer or a short string; leave it out to have one made", &id);
+            return wrong("id", "an integer or a short string; leave it out to have one made", id);
         }
     }
     for name in ["plan_name", "status"] {
-        if let Some(raw) = object.raw(name)
+        if let Some(raw) = given(name)
             && !raw.get().starts_with('"')
         {
-            return wrong(name, "a string", &raw);
+            return wrong(name, "a string", raw);
         }
     }
     Ok(())
@@ -108,7 +176,6 @@ pub(in crate::http) async fn payment(request: Request) -> Result<Answer, ApiErro
 
 /// `GET /users/{id}/payments` → `{data: [{data, created_at}…]}`, the newest 200, newest first.
 pub(in crate::http) async fn payments(request: Request) -> Result<Answer, ApiError> {
-    request.query()?.finish()?;
     let user = request.user()?;
     let kept = request.api.inner.records.read(|rows| subscriptions::payments(rows, &request.tenant, &user))?;
     let list: Vec<_> = kept

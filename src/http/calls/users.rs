@@ -4,11 +4,72 @@ use super::{Shape, Task};
 use crate::{
     broker::{CloseTarget, Recipients},
     config::limits::{NAME_CHARS_MAX, RECIPIENTS_WAIT},
-    http::{Api, ApiError, Object, answer::Answer, request::Request},
+    http::{
+        Api, ApiError, Object,
+        answer::Answer,
+        openapi::{
+            Field, Kind, Operation,
+            kind::{COUNT, TEXT},
+        },
+        request::Request,
+    },
     protocol::{Close, Tenant, UserId},
     records::{Op, Reply, directory, retention},
 };
 use serde_json::json;
+
+const USERNAME: Field =
+    Field::required("username", Kind::Text { min: 1, max: NAME_CHARS_MAX }, "Login name.").example("\"ada\"");
+const NAME: Kind = Kind::Text { min: 0, max: NAME_CHARS_MAX };
+/// A user's row.
+const USER_ROW: Kind = Kind::Named(
+    "User",
+    &Kind::Record(&[
+        Field::required("user_id", Kind::User, ""),
+        Field::required("username", TEXT, ""),
+        Field::required("first_name", TEXT, ""),
+        Field::required("last_name", TEXT, ""),
+        Field::required("is_active", Kind::Bool, ""),
+        Field::required("is_staff", Kind::Bool, ""),
+    ]),
+);
+
+/// `PUT /users/{id}`
+pub(in crate::http) const PUT: Operation =
+    Operation::stores("putUser", "States what a user is; what is left out stays as it is.")
+        .takes(Kind::Arguments(&[
+            USERNAME,
+            Field::optional("first_name", NAME, ""),
+            Field::optional("last_name", NAME, ""),
+            Field::optional(
+                "is_active",
+                Kind::Bool,
+                "`false` closes every socket of the user, and no token opens one.",
+            ),
+            Field::optional("is_staff", Kind::Bool, "`false` closes the user's admin sockets."),
+        ]))
+        .answers(200, USER_ROW);
+/// `GET /users/{id}`
+pub(in crate::http) const GET: Operation =
+    Operation::reads("getUser", "What the directory has of a user.").answers(200, USER_ROW).fails(&["not_found"]);
+/// `DELETE /users/{id}`
+pub(in crate::http) const ERASE: Operation =
+    Operation::stores("eraseUser", "Erases everything kept about a user. Asking again is harmless.")
+        .answers(200, Kind::Record(&[Field::required("removed", COUNT, "Rows.")]));
+/// `POST /users/{id}/disconnect`
+pub(in crate::http) const DISCONNECT: Operation = Operation::stores("disconnectUser", "Closes every socket of a user.")
+    .may_take(Kind::Arguments(&[Field::optional(
+        "revoke",
+        Kind::Bool,
+        "`true` also refuses tokens issued before now.",
+    )]))
+    .answers(
+        200,
+        Kind::Record(&[
+            Field::required("closed", COUNT, "Sockets."),
+            Field::optional("partial", Kind::Bool, "`true` when some could not be counted in time."),
+        ]),
+    );
 
 /// What a backend states of a user; `None` leaves a field as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +102,10 @@ impl PutUser {
     }
 
     pub(crate) fn task(self) -> Result<Task, ApiError> {
-        check_name("username", Some(&self.username), 1)?;
-        check_name("first_name", self.first_name.as_deref(), 0)?;
-        check_name("last_name", self.last_name.as_deref(), 0)?;
+        USERNAME.kind.check_text(USERNAME.name, &self.username)?;
+        for (field, name) in [("first_name", &self.first_name), ("last_name", &self.last_name)] {
+            NAME.check_text(field, name.as_deref().unwrap_or_default())?;
+        }
         let shape = Shape::User(self.user.clone());
         let op = Op::PutUser {
             user: self.user,
@@ -55,15 +117,6 @@ impl PutUser {
         };
         Ok(Task::Change(op, shape))
     }
-}
-
-fn check_name(field: &str, name: Option<&str>, least: usize) -> Result<(), ApiError> {
-    let chars = name.map_or(least, |name| name.chars().count());
-    if (least..=NAME_CHARS_MAX).contains(&chars) {
-        return Ok(());
-    }
-    let message = format!("{field} must have {least} to {NAME_CHARS_MAX} characters, not {chars}");
-    Err(ApiError::invalid(field, message))
 }
 
 impl Api {
@@ -114,7 +167,6 @@ pub(in crate::http) async fn put_user(request: Request) -> Result<Answer, ApiErr
 
 /// `GET /users/{id}`
 pub(in crate::http) async fn get_user(request: Request) -> Result<Answer, ApiError> {
-    request.query()?.finish()?;
     request.api.user_answer(&request.tenant, &request.user()?)
 }
 

@@ -2,22 +2,17 @@
 //!
 //! Its scope is one of its own. `admin` belongs to a tenant, and no tenant may read another.
 
-use super::{
-    Api, ApiError,
-    dispatch::{counted, refusing},
-};
 use crate::{
     cluster::{Backup, BackupError},
-    config::{
-        Scope,
-        limits::{BACKUP_PIECE_BYTES, BACKUP_PIECES_MAX, BACKUP_STALL_MAX},
+    config::limits::{BACKUP_PIECE_BYTES, BACKUP_PIECES_MAX, BACKUP_STALL_MAX},
+    http::{
+        ApiError,
+        answer::Answer,
+        openapi::{Kind, Operation},
+        request::Request,
     },
 };
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderValue, Response, header},
-    routing::{MethodFilter, MethodRouter},
-};
+use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use std::{
@@ -25,39 +20,25 @@ use std::{
     io::{self, Read},
     pin::Pin,
     task::{Context, Poll},
-    time::Instant,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-pub(super) const PATH: &str = "/backup";
-const NAME: &str = "POST /backup";
+/// `POST /backup`
+pub(in crate::http) const BACKUP: Operation =
+    Operation::reads("backup", "Everything of every tenant, as it stands now, in a file for `carillon restore`.")
+        .answers(200, Kind::Bytes)
+        .fails(&["busy", "disk_full"]);
 
-/// The methods of [`PATH`].
-pub(super) fn methods(api: &Api) -> MethodRouter {
-    let api = api.clone();
-    refusing("POST".into()).on(MethodFilter::POST, move |request: axum::extract::Request| serve(api.clone(), request))
-}
-
-async fn serve(api: Api, request: axum::extract::Request) -> Response<Body> {
-    let begun = Instant::now();
-    let (head, _) = request.into_parts();
-    let outcome = answer(&api, &head.headers).await;
-    counted(NAME, outcome, begun)
-}
-
-async fn answer(api: &Api, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let key = api.admit(headers, Scope::Backup)?;
-    let turn = api.inner.backups.clone().try_acquire_owned().map_err(|_| ApiError::NoBackup {
+/// `POST /backup`
+pub(in crate::http) async fn backup(request: Request) -> Result<Answer, ApiError> {
+    let inner = &request.api.inner;
+    let turn = inner.backups.clone().try_acquire_owned().map_err(|_| ApiError::NoBackup {
         code: "busy",
         message: "another backup is under way: try again when it is done".into(),
     })?;
-    let backup = api.inner.node.backup(api.inner.reserve_bytes).await?;
-    tracing::info!(key = key.id, index = backup.header.log_index, bytes = backup.bytes, "a backup goes out");
-    let mut response = Response::new(Body::new(Pieces::of(backup, turn)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let backup = inner.node.backup(inner.reserve_bytes).await?;
+    tracing::info!(index = backup.header.log_index, bytes = backup.bytes, "a backup goes out");
+    Ok(Answer::file(Body::new(Pieces::of(backup, turn))))
 }
 
 impl From<BackupError> for ApiError {
