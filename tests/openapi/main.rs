@@ -43,7 +43,7 @@ fn calls_made_from_the_document_find_nothing() {
             .env("PYTHONUTF8", "1")
             .current_dir(server.data_dir().parent().expect("a home")),
     );
-    let counted = said.lines().filter_map(|line| line.split_once(" generated")?.0.trim().parse().ok());
+    let counted = said.lines().filter_map(|line| line.split_once(" generated")?.0.trim().parse::<usize>().ok());
     let calls: usize = counted.sum();
     assert!(calls > 1_000, "too few calls were made:\n{said}");
     assert!(said.contains("Stateful"), "a phase was left out:\n{said}");
