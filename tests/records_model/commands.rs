@@ -2,7 +2,10 @@
 
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{Command, Idempotency, Op},
+    records::{
+        Command, Idempotency, Op,
+        import::{ImportNotification, ImportPresence, ImportRecord},
+    },
 };
 use proptest::prelude::*;
 
@@ -86,7 +89,7 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![8 => inbox_op(), 3 => event_op(), 2 => directory_op(), 3 => presence_op()]
+    prop_oneof![8 => inbox_op(), 2 => import_op(), 3 => event_op(), 2 => directory_op(), 3 => presence_op()]
 }
 
 fn inbox_op() -> impl Strategy<Value = Op> {
@@ -109,6 +112,28 @@ fn inbox_op() -> impl Strategy<Value = Op> {
         2 => (user(), 0..20u64).prop_map(|(user, id)| Op::DeleteNotification { user, id }),
         1 => (user(), 0..4u64, before).prop_map(|(user, keep, before)| Op::Expire { user, keep, before }),
     ]
+}
+
+/// A key always has the same content, but for its user.
+fn import_op() -> impl Strategy<Value = Op> {
+    let notification = (1..20u64, user()).prop_map(|(key, user)| {
+        ImportRecord::Notification(ImportNotification {
+            key,
+            user,
+            title: format!("old {key}"),
+            message: String::new(),
+            level: "info".into(),
+            data: "{}".into(),
+            is_read: key.is_multiple_of(2),
+            created_at: Timestamp::from_seconds(1_000_000_000 + 50 * key as i64),
+        })
+    });
+    let time = || proptest::option::of((999_999_900..1_000_000_200i64).prop_map(Timestamp::from_seconds));
+    let presence = (user(), time(), time()).prop_map(|(user, last_seen, last_activity)| {
+        ImportRecord::Presence(ImportPresence { user, last_seen, last_activity })
+    });
+    let record = prop_oneof![3 => notification, 1 => presence];
+    (0..20u64, proptest::collection::vec(record, 0..4)).prop_map(|(reserve, records)| Op::Import { reserve, records })
 }
 
 fn event_op() -> impl Strategy<Value = Op> {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use carillon_storage::tables::Read;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Keys whose bits are one row.
 const KEYS_PER_ROW: u64 = 1 << 15;
@@ -68,11 +68,10 @@ impl Ids {
     /// Notes that a key has come; `false` if it has come before.
     pub(super) fn take<S: Read>(&mut self, step: &Step<'_, '_, S>, key: u64) -> Result<bool, RecordsError> {
         let (number, nth) = (key / KEYS_PER_ROW, key % KEYS_PER_ROW);
-        if !self.taken.contains_key(&number) {
-            let row = get(step.txn, &Self::row_key(step, number))?;
-            self.taken.insert(number, row.unwrap_or_default());
-        }
-        let Some(row) = self.taken.get_mut(&number) else { return Ok(false) };
+        let row = match self.taken.entry(number) {
+            Entry::Occupied(row) => row.into_mut(),
+            Entry::Vacant(place) => place.insert(get(step.txn, &Self::row_key(step, number))?.unwrap_or_default()),
+        };
         let (byte, bit) = ((nth / 8) as usize, 1 << (nth % 8));
         if row.bits.len() <= byte {
             row.bits.resize(byte + 1, 0);
