@@ -31,7 +31,8 @@ pub(super) struct Target {
 impl Target {
     /// Reads a URL.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let right = || "write http://host:port; for a server with TLS, the address of server.admin_listen".to_owned();
+        let right =
+            || "write http://host:port (for ping and a server with TLS: the address of server.admin_listen)".to_owned();
         let uri: Uri = text.parse().map_err(|_| right())?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(right)?;
         if uri.scheme_str() != Some("http") || uri.query().is_some() {
@@ -99,6 +100,7 @@ impl CallError {
             Self::Refused(status, why) => {
                 let exit = match status.as_u16() {
                     401 | 403 | 404 => Exit::Usage,
+                    408 | 429 => Exit::Unavailable,
                     400..=499 => Exit::Data,
                     _ => Exit::Unavailable,
                 };

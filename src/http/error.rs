@@ -40,12 +40,12 @@ pub(super) const CODES: &[Code] = codes! {
     413 "too_large" "Larger than a bound, which the message names.";
     422 "invalid" "A field or parameter is wrong, and `field` says which.";
     429 "too_fast" "Faster than `limits.api_calls_per_second`.";
+    429 "busy" "Another backup is under way.";
     500 "internal" "A defect; the server's log says more.";
     503 "overloaded" "Too much at once; it never happened.";
     503 "no_quorum" "No leader with a majority; it never happened.";
     503 "disk_full" "Below `storage.reserve_bytes`; it never happened.";
     503 "outcome_unknown" "It may have happened: repeat it with the same `Idempotency-Key`.";
-    503 "busy" "Another backup is under way.";
     503 "not_ready" "The server starts or leaves; it never happened.";
 };
 
@@ -118,7 +118,7 @@ pub enum ApiError {
     /// 503: the queues of the broker are full; nobody was told.
     #[error("too much is being published at once: nobody was told, try again shortly")]
     Overloaded,
-    /// 503: a backup cannot be made now.
+    /// 429 or 503: a backup cannot be made now.
     #[error("{message}")]
     NoBackup {
         /// For machines.

@@ -9,7 +9,7 @@ use crate::{
         object::{missing, pairs, shown, string},
         openapi::{
             Field, Kind, Operation,
-            kind::{COUNT, TEXT},
+            kind::{self, COUNT, TEXT},
         },
         request::Request,
     },
@@ -192,8 +192,8 @@ fn record(row: &RawValue) -> Result<ImportRecord, ApiError> {
 }
 
 fn integer(name: &str, kind: &Kind, raw: &RawValue) -> Result<u64, ApiError> {
-    let wrong = |_| ApiError::invalid(name, format!("{name} must be {}, not {}", kind.described(), shown(raw.get())));
-    let number = serde_json::from_str(raw.get()).map_err(wrong)?;
+    let wrong = || ApiError::invalid(name, format!("{name} must be {}, not {}", kind.described(), shown(raw.get())));
+    let number = serde_json::from_str(raw.get()).ok().as_ref().and_then(kind::integer).ok_or_else(wrong)?;
     kind.check_number(name, number)?;
     Ok(number)
 }
