@@ -2,11 +2,15 @@
 //!
 //! What a command makes goes to standard output, what it has to say to standard error.
 
+mod backup;
+mod client;
 mod config;
 mod duration;
 mod exit;
+mod import;
 mod key;
 mod ping;
+mod progress;
 mod reload;
 pub mod serve;
 mod token;
@@ -39,6 +43,12 @@ enum Command {
     /// Check a configuration, or show what can be configured.
     #[command(subcommand)]
     Config(config::Command),
+    /// Copy everything of a running server, or of a stopped one's directory, into one file.
+    Backup(backup::Backup),
+    /// Make a data directory from a backup.
+    Restore(backup::Restore),
+    /// Take over users, notifications and presence from a file of Django's dumpdata.
+    Import(import::Arguments),
     /// Ask a server whether it is ready for traffic.
     Ping(ping::Arguments),
 }
@@ -54,6 +64,9 @@ pub fn run() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Key(command) => key::run(&command),
         Command::Config(command) => config::run(&command),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
     };
     match done {
@@ -73,6 +86,12 @@ fn usage(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     }
+}
+
+/// One thread is enough for a command that asks a server.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
 /// Prints a result. A reader that has gone (`| head`) is no error.

@@ -38,7 +38,7 @@ impl LogStore {
 
     /// Entries from the beginning of the range, up to so many bytes, at least one if there is one.
     #[expect(clippy::result_large_err, reason = "openraft's error type")]
-    fn entries(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
+    pub(super) fn entries(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
         let read = |e: &dyn std::error::Error| StorageIOError::read_logs(openraft::AnyError::error(e));
         let records = self.log.read(range, bytes_max).map_err(|e| read(&e))?;
         records.iter().map(|(_, bytes)| codec::decode(bytes).map_err(|e| read(&e).into())).collect()

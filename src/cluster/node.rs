@@ -2,7 +2,10 @@
 //!
 //! A lone node is a Raft group of one that initialises itself. The same path serves it when it has company.
 
+mod backup;
 mod housekeeping;
+
+pub use backup::{Backup, BackupError};
 
 use super::{
     codec::AppliedState,
@@ -283,7 +286,7 @@ impl Node {
     }
 }
 
-async fn open(config: &Config) -> Result<Opened, StartError> {
+pub(super) async fn open(config: &Config) -> Result<Opened, StartError> {
     let dir = config.server.data_dir.clone();
     make_private(&dir)?;
     let log = LogOptions {
@@ -297,7 +300,7 @@ async fn open(config: &Config) -> Result<Opened, StartError> {
 }
 
 /// Names a new history; an existing log keeps its own.
-fn new_identity() -> Vec<u8> {
+pub(super) fn new_identity() -> Vec<u8> {
     let mut identity = vec![0; IDENTITY_BYTES];
     // Fails only without any source of randomness; then the identity is the one of all zeros.
     let _ = aws_lc_rs::rand::fill(&mut identity);

@@ -5,8 +5,8 @@ use super::{
     types::{SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use carillon_storage::{
-    snapshot::{SnapshotError, SnapshotFile, Snapshots},
-    tables::{TableError, Tables},
+    snapshot::{SnapshotError, SnapshotFile, SnapshotWriter, Snapshots},
+    tables::{ConsistentScan, TableError, Tables},
 };
 use openraft::{AnyError, RaftSnapshotBuilder, Snapshot};
 use parking_lot::Mutex;
@@ -22,51 +22,81 @@ const ROWS_PER_CHUNK: usize = 256;
 pub(crate) struct SnapshotBuilder {
     pub(crate) tables: Tables,
     pub(crate) snapshots: Snapshots,
-    /// A file that was written before openraft was told to ask for it.
     pub(crate) written: WrittenSlot,
 }
 
 /// Shared between who writes a snapshot file and the builder that openraft asks.
-pub(crate) type WrittenSlot = Arc<Mutex<Option<SnapshotFile>>>;
+pub(crate) type WrittenSlot = Arc<Written>;
+
+/// See [`WrittenSlot`].
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// A file that was written before openraft was told to ask for it.
+    pub(crate) file: Mutex<Option<SnapshotFile>>,
+    /// Held by whoever reads all of the tables: they allow one scan at a time.
+    turn: Mutex<()>,
+}
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
+pub enum BuildError {
+    /// The file can't be written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The tables can't be read.
     #[error(transparent)]
     Tables(#[from] TableError),
+    /// What the tables say of themselves can't be read.
     #[error(transparent)]
     Codec(#[from] carillon_storage::CodecError),
+    /// A file that was sent can't be read.
     #[error(transparent)]
     File(#[from] std::io::Error),
+    /// The thread ended.
     #[error("the snapshot's thread ended: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-impl SnapshotBuilder {
-    fn write_once(&self) -> Result<SnapshotFile, BuildError> {
-        let mut scan = self.tables.scan_consistently()?;
-        let mut writer = self.snapshots.create(scan.applied().unwrap_or_default())?;
-        while let Some(rows) = scan.next_chunk(ROWS_PER_CHUNK)? {
-            for (key, value) in rows {
-                writer.push(&key, &value)?;
-            }
+/// Writes a snapshot of the tables as they are when it begins, by `begin` and the scan: anew if commits change too much
+/// meanwhile.
+pub(crate) fn scan_into<W>(
+    (tables, written): (&Tables, &Written),
+    mut begin: impl FnMut(&ConsistentScan) -> Result<(SnapshotWriter, W), BuildError>,
+) -> Result<(SnapshotWriter, W), BuildError> {
+    let mut attempt = 1;
+    loop {
+        let turn = written.turn.lock();
+        let copied = copy_all(tables, &mut begin);
+        drop(turn);
+        match copied {
+            Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
+            done => return done,
         }
-        Ok(writer.finish()?)
     }
+}
 
+fn copy_all<W>(
+    tables: &Tables,
+    begin: &mut impl FnMut(&ConsistentScan) -> Result<(SnapshotWriter, W), BuildError>,
+) -> Result<(SnapshotWriter, W), BuildError> {
+    let mut scan = tables.scan_consistently()?;
+    let (mut writer, with) = begin(&scan)?;
+    while let Some(rows) = scan.next_chunk(ROWS_PER_CHUNK)? {
+        for (key, value) in rows {
+            writer.push(&key, &value)?;
+        }
+    }
+    Ok((writer, with))
+}
+
+impl SnapshotBuilder {
     /// Writes a snapshot file, on a thread of its own. Nothing depends on its success.
     pub(crate) async fn write(&self) -> Result<SnapshotFile, BuildError> {
         let builder = self.clone();
         let write = move || {
-            let mut attempt = 1;
-            loop {
-                match builder.write_once() {
-                    Err(BuildError::Tables(TableError::ScanAborted(_))) if attempt < ATTEMPTS_MAX => attempt += 1,
-                    done => return done,
-                }
-            }
+            let begin = |scan: &ConsistentScan| Ok((builder.snapshots.create(scan.applied().unwrap_or_default())?, ()));
+            let (writer, ()) = scan_into((&builder.tables, &builder.written), begin)?;
+            Ok(writer.finish()?)
         };
         tokio::task::spawn_blocking(write).await?
     }
@@ -76,7 +106,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     /// Hands over the file that waits. An error here would stop openraft for good, so whoever wants a snapshot writes
     /// it first ([`Self::write`]), and a full disk costs no more than the snapshot.
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        let written = self.written.lock().take();
+        let written = self.written.file.lock().take();
         let file = match written {
             Some(file) => Ok(file),
             None => self.write().await,

@@ -50,10 +50,12 @@ pub enum Scope {
     Publish,
     /// Look: inboxes, presence, users, stats.
     Read,
-    /// Change users, disconnect, everything else.
+    /// Change users, disconnect, everything else of its tenant.
     Admin,
     /// Let somebody in: mint tickets. Saying who is staff takes `Admin` as well.
     Tickets,
+    /// Copy everything of every tenant: for whoever runs the server. Of no use with, and not part of, any other scope.
+    Backup,
 }
 
 impl Default for Auth {
@@ -83,7 +85,7 @@ impl ApiKey {
 
 impl Scope {
     /// Every scope, in the order people write them.
-    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Admin, Self::Tickets];
+    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Admin, Self::Tickets, Self::Backup];
 
     /// Its name in configuration and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -92,6 +94,7 @@ impl Scope {
             Self::Read => "read",
             Self::Admin => "admin",
             Self::Tickets => "tickets",
+            Self::Backup => "backup",
         }
     }
 

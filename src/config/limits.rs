@@ -104,6 +104,24 @@ pub const EVENT_BYTES_MAX: usize = 48 << 10;
 pub const USER_IDS_MAX: usize = 1_000;
 /// How deep a JSON body may be nested.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Largest record of a file that is imported; of models that are skipped, too.
+pub const IMPORT_RECORD_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of records that an import sends in one call.
+pub const IMPORT_CALL_BYTES: usize = 512 << 10;
+/// How long an import tries again while the server does not take what it sends.
+pub const IMPORT_PATIENCE: Duration = Duration::from_secs(60);
+/// Records in one call of an import.
+pub const IMPORT_RECORDS_MAX: usize = 1_000;
+/// Largest key of an imported notification: ids go on behind it, and stay exact in every JSON reader for long.
+pub const IMPORT_KEY_MAX: u64 = 1 << 52;
+/// How often an import may go on behind notifications that were sent meanwhile.
+pub const IMPORT_RUNS_MAX: usize = 1_000;
+/// How long a reader of a backup may take for a piece of it before it is cut off, so that its disk space is free again.
+pub const BACKUP_STALL_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a backup that are read from the disk at once.
+pub const BACKUP_PIECE_BYTES: usize = 256 << 10;
+/// Pieces of a backup that wait for its reader.
+pub const BACKUP_PIECES_MAX: usize = 4;
 /// How long the body of a server API call may take to arrive.
 pub const API_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls in one batch.

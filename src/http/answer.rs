@@ -12,11 +12,13 @@ use serde::Serialize;
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
     /// JSON text.
     pub(super) body: String,
+    /// What is sent instead, piece by piece.
+    file: Option<Body>,
     pub(super) is_replay: bool,
     /// `Sec-WebSocket-Accept` of an answer after which the connection is a WebSocket.
     accept: Option<String>,
@@ -30,12 +32,21 @@ impl Answer {
 
     /// A body that is JSON text already.
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, body, is_replay: false, accept: None }
+        Self { status, body, file: None, is_replay: false, accept: None }
     }
 
     /// 101
     pub(super) fn switching(accept: String) -> Self {
         Self { accept: Some(accept), ..Self::json(101, String::new()) }
+    }
+
+    /// 200 with a file.
+    pub(super) fn file(body: Body) -> Self {
+        Self { file: Some(body), ..Self::json(200, String::new()) }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.file.is_some()
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -56,6 +67,10 @@ impl Answer {
             return handshake::switching(accept, None);
         }
         let mut response = json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK), self.body);
+        if let Some(file) = self.file {
+            *response.body_mut() = file;
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        }
         if self.is_replay {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }

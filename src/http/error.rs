@@ -43,6 +43,7 @@ pub(super) const CODES: &[Code] = codes! {
     422 "invalid" "A field or parameter is wrong, and `field` says which.";
     429 "too_fast" "Faster than `limits.api_calls_per_second`.";
     429 "too_many_tickets" "The tenant has as many tickets waiting as it may.";
+    429 "busy" "Another backup is under way.";
     500 "internal" "A defect; the server's log says more.";
     503 "overloaded" "Too much at once; it never happened.";
     503 "no_quorum" "No leader with a majority; it never happened.";
@@ -127,6 +128,14 @@ pub enum ApiError {
     /// 503: the queues of the broker are full; nobody was told.
     #[error("too much is being published at once: nobody was told, try again shortly")]
     Overloaded,
+    /// 429 or 503: a backup cannot be made now.
+    #[error("{message}")]
+    NoBackup {
+        /// For machines.
+        code: &'static str,
+        /// What is in the way, and what to do.
+        message: String,
+    },
     /// 503: starting, or leaving.
     #[error("this server is {0}: try again, or another one")]
     NotReady(&'static str),
@@ -176,6 +185,7 @@ impl ApiError {
             Self::TooManyTickets(_) => "too_many_tickets",
             Self::Propose(error) => error.code(),
             Self::Overloaded => "overloaded",
+            Self::NoBackup { code, .. } => code,
             Self::NotReady(_) => "not_ready",
             Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => "upgrade_required",
             Self::NotAHandshake(_) => "bad_handshake",
@@ -222,6 +232,7 @@ impl ApiError {
             | Self::Propose(_)
             | Self::Overloaded
             | Self::NotReady(_)
+            | Self::NoBackup { .. }
             | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
@@ -284,7 +295,8 @@ mod tests {
             ApiError::Propose(ProposeError::NoQuorum) => ApiError::Propose(ProposeError::DiskFull),
             ApiError::Propose(ProposeError::DiskFull) => ApiError::Propose(ProposeError::OutcomeUnknown),
             ApiError::Propose(ProposeError::OutcomeUnknown) => ApiError::Overloaded,
-            ApiError::Overloaded => ApiError::NotReady("starting"),
+            ApiError::Overloaded => ApiError::NoBackup { code: "busy", message: text() },
+            ApiError::NoBackup { .. } => ApiError::NotReady("starting"),
             ApiError::NotReady(_) => ApiError::NotAHandshake(NotAHandshake::NoUpgrade),
             ApiError::NotAHandshake(NotAHandshake::NoUpgrade) => ApiError::NotAHandshake(NotAHandshake::BadKey),
             ApiError::NotAHandshake(_) => ApiError::Streams(FullOfStreams::Key),

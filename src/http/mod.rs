@@ -68,6 +68,10 @@ pub(crate) struct Inner {
     fsyncs: Mutex<(u64, Duration)>,
     ingest: ingest::Desk,
     is_dev: bool,
+    /// Free disk that a backup leaves.
+    reserve_bytes: u64,
+    /// One backup at a time.
+    backups: Arc<tokio::sync::Semaphore>,
 }
 
 /// What an [`Api`] is made of.
@@ -108,6 +112,8 @@ impl Api {
             fsyncs: Mutex::default(),
             ingest: ingest::Desk::new(tracker, config.limits.proposals_waiting),
             is_dev: config.server.dev,
+            reserve_bytes: config.storage.reserve_bytes,
+            backups: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         Self { inner: Arc::new(inner) }
     }

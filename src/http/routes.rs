@@ -3,12 +3,12 @@
 use super::{
     ApiError,
     answer::Answer,
-    calls::{self, admin, groups, inbox, notifications, presence, stats, tickets, updates, users},
+    calls::{self, admin, backup, groups, import, inbox, notifications, presence, stats, tickets, updates, users},
     ingest,
     openapi::{self, Operation},
     request::Request,
 };
-use crate::config::Scope::{self, Admin, Publish, Read, Tickets};
+use crate::config::Scope::{self, Admin, Backup, Publish, Read, Tickets};
 use std::{future::Future, pin::Pin};
 
 /// Where the server API stands.
@@ -71,6 +71,8 @@ pub(super) const ROUTES: &[Route] = routes! {
     POST "/tickets" Tickets calls::issue_ticket, tickets::ISSUE;
     GET "/presence" Read calls::online, presence::ONLINE;
     GET "/users/{id}/presence" Read calls::presence_of, presence::OF_USER;
+    POST "/import" Admin calls::import, import::IMPORT;
+    POST "/backup" Backup calls::backup, backup::BACKUP;
     GET "/stats" Read calls::stats, stats::STATS;
     GET "/ingest" Publish ingest::open, ingest::OPERATION;
     GET "/openapi.json" Read openapi::serve, openapi::DOCUMENT_OPERATION;

@@ -8,6 +8,19 @@ use std::fmt;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// Reads RFC 3339: `2026-11-24T08:30:00.123456Z`, or with an offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(|at: jiff::Timestamp| Self(at.as_microsecond()))
+    }
+
+    /// Like [`Self::parse`]; a time without an offset is one of UTC.
+    pub fn parse_or_utc(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| {
+            let at: jiff::civil::DateTime = text.parse().ok()?;
+            Some(Self(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond()))
+        })
+    }
+
     /// Whole seconds since 1970 as a timestamp.
     pub fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
@@ -36,5 +49,21 @@ mod tests {
     fn timestamps_are_written_as_the_old_stack_wrote_them() {
         assert_eq!(Timestamp(1_795_332_380_543_712).to_string(), "2026-11-22T07:26:20.543712+00:00");
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000+00:00");
+    }
+
+    #[test]
+    fn times_are_read_with_their_offset_or_as_utc() {
+        let at = Some(Timestamp(1_795_332_380_543_712));
+        for text in
+            ["2026-11-22T07:26:20.543712Z", "2026-11-22T08:26:20.543712+01:00", "2026-11-22 07:26:20.543712+00:00"]
+        {
+            assert_eq!((Timestamp::parse(text), Timestamp::parse_or_utc(text)), (at, at), "{text}");
+        }
+        for text in ["2026-11-22T07:26:20.543712", "2026-11-22 07:26:20.543712"] {
+            assert_eq!((Timestamp::parse(text), Timestamp::parse_or_utc(text)), (None, at), "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-22T25:00:00", "1795332380"] {
+            assert_eq!(Timestamp::parse_or_utc(text), None, "{text}");
+        }
     }
 }

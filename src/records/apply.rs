@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, tickets, txn::Txn,
+    idempotency, import, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, tickets, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -132,6 +132,7 @@ impl<S: Read> Step<'_, '_, S> {
             Op::IssueTicket { hash, grant, expires_at } => tickets::issue(self, *hash, (grant, *expires_at)),
             Op::SpendTicket { hash } => tickets::spend(self, hash),
             Op::SweepTickets => tickets::sweep(self),
+            Op::Import { reserve, records } => import::import(self, *reserve, records),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! These types are stored in the log and replicated: variants and fields are only ever appended.
 
+use super::import::{ImportOutcome, ImportRecord};
 use crate::protocol::{NodeId, SessionId, Tenant, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -232,6 +233,13 @@ pub enum Op {
     },
     /// Forget a bounded part of the tenant's expired tickets; repeat until nothing is left.
     SweepTickets,
+    /// Take over what another system has; nobody is told.
+    Import {
+        /// Keep ids for notifications with keys up to this one.
+        reserve: u64,
+        /// Checked.
+        records: Vec<ImportRecord>,
+    },
 }
 
 /// What stays of a user's notifications of one level.
@@ -283,6 +291,7 @@ impl Op {
             | Self::UpdateAdminDashboard { data }
             | Self::RaiseAlert { data, .. } => 2 * (ROW + data.len()),
             Self::NoteActivity { users } => users.len() * ROW,
+            Self::Import { records, .. } => records.iter().map(|record| ROW + record.len()).sum(),
             _ => ROW,
         }
     }
@@ -351,6 +360,13 @@ pub enum Reply {
         is_active: bool,
         /// May open admin endpoints.
         is_staff: bool,
+    },
+    /// What came of an import.
+    Imported {
+        /// Of each record, in order.
+        outcomes: Vec<ImportOutcome>,
+        /// How far ids are above the other system's keys.
+        shift: u64,
     },
 }
 

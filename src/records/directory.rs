@@ -5,6 +5,7 @@
 use super::{
     EffectKind, Op, RecordsError, Reply,
     apply::Step,
+    import::{ImportOutcome, ImportUser},
     keys::{Key, Table},
     presence,
     rows::{Demoted, LockedOut, TenantFigures, User},
@@ -53,6 +54,24 @@ pub(crate) fn put<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     };
     write(step, user, (old, row))?;
     Ok(reply)
+}
+
+/// What another system says of a user: the backend's word, unless that has been given already.
+pub(crate) fn import<S: Read>(step: &mut Step<'_, '_, S>, user: &ImportUser) -> Result<ImportOutcome, RecordsError> {
+    let (old, mut row) = known(step.txn, step.tenant, &user.user)?;
+    row.username.clone_from(&user.username);
+    row.first_name.clone_from(&user.first_name);
+    row.last_name.clone_from(&user.last_name);
+    (row.is_active, row.is_staff) = (user.is_active, user.is_staff);
+    match &old {
+        Some(old) if old.stated_at.is_some() && *old == row => Ok(ImportOutcome::Same),
+        Some(old) if old.stated_at.is_some() => Ok(ImportOutcome::Differs),
+        _ => {
+            row.stated_at = Some(step.at);
+            write(step, &user.user, (old, row))?;
+            Ok(ImportOutcome::Made)
+        }
+    }
 }
 
 pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply, RecordsError> {

@@ -102,7 +102,12 @@ impl Records {
 
     /// A position as clients keep it.
     pub fn cursor(&self, pos: Pos) -> Cursor {
-        Cursor { history: self.history.load(Ordering::Acquire), pos }
+        Cursor { history: self.history(), pos }
+    }
+
+    /// Which history this is; 0 until it is known.
+    pub fn history(&self) -> u64 {
+        self.history.load(Ordering::Acquire)
     }
 
     /// States which history this is, once.

@@ -35,6 +35,42 @@ pub(crate) enum Table {
     Tickets = 30,
     TicketOrder = 31,
     TicketCounts = 32,
+    ImportPlans = 40,
+    ImportedKeys = 41,
+}
+
+impl Table {
+    /// Every table.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Notifications,
+        Self::Inboxes,
+        Self::Tenants,
+        Self::Users,
+        Self::Dashboards,
+        Self::Subscriptions,
+        Self::SubscriptionHistory,
+        Self::Payments,
+        Self::ExpiryWarnings,
+        Self::Alerts,
+        Self::AdminDashboards,
+        Self::Presence,
+        Self::IdempotencyKeys,
+        Self::IdempotencyOrder,
+        Self::Nodes,
+        Self::Erasures,
+        Self::LockedOut,
+        Self::LevelCounts,
+        Self::Demoted,
+        Self::History,
+        Self::Journal,
+        Self::JournalBuckets,
+        Self::JournalEvents,
+        Self::Tickets,
+        Self::TicketOrder,
+        Self::TicketCounts,
+        Self::ImportPlans,
+        Self::ImportedKeys,
+    ];
 }
 
 /// A row's key.

@@ -12,6 +12,7 @@ pub mod effect;
 pub mod erase;
 mod handle;
 mod idempotency;
+pub mod import;
 pub mod inbox;
 pub mod journal;
 mod json;
@@ -19,6 +20,7 @@ mod keys;
 pub mod levels;
 pub mod presence;
 mod proposer;
+mod restored;
 pub mod retention;
 pub mod roster;
 pub mod rows;
@@ -36,6 +38,7 @@ pub use command::{Batch, Command, Idempotency, LevelBound, Op, Rejection, Reply,
 pub use effect::{Effect, EffectKind};
 pub use handle::Records;
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};
+pub use restored::{restored, table_name};
 pub use roster::Roster;
 
 /// Why rows could not be read or written: the node cannot go on.

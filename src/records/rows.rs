@@ -355,3 +355,30 @@ row!(TicketOrder, "ticket order");
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketCount(pub u64);
 row!(TicketCount, "ticket count");
+
+/// Which ids the keys of an import have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportPlan {
+    /// The largest key that has an id.
+    pub covered: u64,
+    /// In ascending order.
+    pub runs: Vec<ImportRun>,
+}
+row!(ImportPlan, "import plan");
+
+/// Keys in a row whose ids are as far from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRun {
+    /// The first of them; the next run's ends it.
+    pub first: u64,
+    /// The id is the key and this.
+    pub shift: u64,
+}
+
+/// Which keys have been imported: a bit each, the lowest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedKeys {
+    /// As long as the highest key needs it.
+    pub bits: Vec<u8>,
+}
+row!(ImportedKeys, "imported keys");

@@ -22,6 +22,11 @@ pub(crate) fn decode<R: Row>(bytes: &[u8]) -> Result<R, RecordsError> {
     codec::decode(ROW_VERSION, bytes).map_err(|source| RecordsError::Row { row: R::NAME, source })
 }
 
+/// Encodes a row.
+pub(crate) fn encode<R: Row>(row: &R) -> Result<Vec<u8>, RecordsError> {
+    codec::encode(ROW_VERSION, row).map_err(|source| RecordsError::Row { row: R::NAME, source })
+}
+
 /// Reads one row.
 pub(crate) fn get<R: Row>(read: &impl Read, key: &Key) -> Result<Option<R>, RecordsError> {
     read.get(key.as_bytes())?.map(|bytes| decode(&bytes)).transpose()
@@ -51,7 +56,7 @@ impl<'a, S: Read> Txn<'a, S> {
 
     /// Writes a row.
     pub(crate) fn put<R: Row>(&mut self, key: Key, row: &R) -> Result<(), RecordsError> {
-        let bytes = codec::encode(ROW_VERSION, row).map_err(|source| RecordsError::Row { row: R::NAME, source })?;
+        let bytes = encode(row)?;
         if bytes.len() > VALUE_BYTES_MAX {
             return Err(RecordsError::TooLarge { row: R::NAME, bytes: bytes.len() });
         }

@@ -7,6 +7,7 @@
 //! | [`tables`] | the applied state, on sled | one atomic commit per apply; `open` notices every lost or changed record |
 //! | [`snapshot`] | whole states as files | complete and checksummed, or not there |
 //! | [`codec`] | bytes of typed values | a version byte first, a limit when decoding |
+//! | [`staging`] | a directory in the making | complete under its name, or not there |
 //! | [`space`], [`lock`] | free space, ballast, one process per directory | |
 //!
 //! Every write that must be in the file system before another one is ordered by an `fsync` in between: of the file for
@@ -19,6 +20,7 @@ pub mod lock;
 pub mod log;
 pub mod snapshot;
 pub mod space;
+pub mod staging;
 pub mod tables;
 
 pub use codec::CodecError;

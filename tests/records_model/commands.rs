@@ -2,7 +2,10 @@
 
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{Command, Idempotency, LevelBound, Op},
+    records::{
+        Command, Idempotency, LevelBound, Op,
+        import::{ImportNotification, ImportPresence, ImportRecord},
+    },
 };
 use proptest::prelude::*;
 
@@ -92,7 +95,7 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![16 => inbox_op(), 6 => event_op(), 4 => directory_op(), 6 => presence_op(), 1 => journal_op()]
+    prop_oneof![16 => inbox_op(), 4 => import_op(), 6 => event_op(), 4 => directory_op(), 6 => presence_op(), 1 => journal_op()]
 }
 
 fn inbox_op() -> impl Strategy<Value = Op> {
@@ -120,6 +123,28 @@ fn inbox_op() -> impl Strategy<Value = Op> {
         1 => (user(), 0..4u64, before()).prop_map(|(user, keep, before)| Op::Expire { user, keep, before }),
         2 => expire_levels,
     ]
+}
+
+/// A key always has the same content, but for its user.
+fn import_op() -> impl Strategy<Value = Op> {
+    let notification = (1..20u64, user()).prop_map(|(key, user)| {
+        ImportRecord::Notification(ImportNotification {
+            key,
+            user,
+            title: format!("old {key}"),
+            message: String::new(),
+            level: "info".into(),
+            data: "{}".into(),
+            is_read: key.is_multiple_of(2),
+            created_at: Timestamp::from_seconds(1_000_000_000 + 50 * key as i64),
+        })
+    });
+    let time = || proptest::option::of((999_999_900..1_000_000_200i64).prop_map(Timestamp::from_seconds));
+    let presence = (user(), time(), time()).prop_map(|(user, last_seen, last_activity)| {
+        ImportRecord::Presence(ImportPresence { user, last_seen, last_activity })
+    });
+    let record = prop_oneof![3 => notification, 1 => presence];
+    (0..20u64, proptest::collection::vec(record, 0..4)).prop_map(|(reserve, records)| Op::Import { reserve, records })
 }
 
 fn event_op() -> impl Strategy<Value = Op> {

@@ -75,7 +75,7 @@ impl Node {
         match builder.write().await {
             Ok(file) => {
                 tracing::info!(bytes = file.bytes, "snapshot written");
-                *self.written.lock() = Some(file);
+                *self.written.file.lock() = Some(file);
                 if let Err(error) = self.raft.trigger().snapshot().await {
                     tracing::error!(%error, "the snapshot is not taken notice of");
                 }

@@ -2,9 +2,11 @@
 //! batches and embedding programs all go this one way.
 
 pub(super) mod admin;
+pub(super) mod backup;
 mod batch;
 pub(super) mod functions;
 pub(super) mod groups;
+pub(super) mod import;
 pub(super) mod inbox;
 pub(super) mod notifications;
 pub(super) mod presence;
@@ -16,14 +18,17 @@ pub(super) mod users;
 
 pub use admin::{RaiseAlert, UpdateAdminDashboard};
 pub use groups::{Broadcast, GroupSend, Multicast};
+pub use import::Import;
 pub use inbox::{ChangeInbox, InboxChange};
 pub use notifications::{Receivers, SendNotification};
 pub use tickets::{IssueTicket, IssuedTicket};
 pub use updates::{Update, UpdateKind};
 pub use users::PutUser;
 
+pub(super) use backup::backup;
 pub(super) use batch::{BATCH, batch};
 pub(super) use groups::{broadcast, group_send, multicast};
+pub(super) use import::import;
 pub(super) use inbox::{delete, list, read, read_all, unread, unread_count};
 pub(super) use notifications::send as send_notification;
 pub(super) use presence::{online, presence_of};
@@ -99,6 +104,8 @@ pub(crate) enum Shape {
     User(UserId),
     /// 200 with how many sockets were closed.
     Closed,
+    /// 200 with what came of each record.
+    Imported,
 }
 
 impl Shape {

@@ -68,6 +68,7 @@ impl Api {
             Shape::Recipients => Ok(done.recipients()),
             Shape::Unread(id) => super::inbox::answer(id, &done.reply),
             Shape::User(user) => Ok(super::users::put_answer(&user, &done.reply)),
+            Shape::Imported => super::import::answer(&done.reply),
             Shape::Closed => Ok(super::users::closed(done.recipients)),
         }
     }

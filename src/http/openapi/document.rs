@@ -56,7 +56,7 @@ pub(super) fn document() -> Value {
             "securitySchemes": {"apiKey": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "From `carillon key new`. Scopes: `publish` sends, `read` looks, `admin` changes users and closes sockets; none contains another.",
+                "description": "From `carillon key new`. Scopes: `publish` sends, `read` looks, `admin` changes users, closes sockets and imports, `backup` copies everything of every tenant; none contains another.",
             }},
         },
     })
@@ -132,7 +132,7 @@ impl Parts {
         let operation: &Operation = route.operation;
         let mut success = json!({
             "description": "Done.",
-            "content": json_content(&schema::of(&operation.answer, &mut self.schemas)),
+            "content": content(&operation.answer, &mut self.schemas),
         });
         if operation.stream.is_some() {
             success = json!({"description": "Now a WebSocket."});
@@ -185,6 +185,14 @@ impl Parts {
 fn link(link: &Link) -> (String, Value) {
     let takes = link.takes.iter().map(|(name, field)| ((*name).to_owned(), json!(format!("$response.body#/{field}"))));
     (link.operation.to_owned(), json!({"operationId": link.operation, "parameters": takes.collect::<Map<_, _>>()}))
+}
+
+fn content(answer: &Kind, schemas: &mut Named) -> Value {
+    let schema = schema::of(answer, schemas);
+    if matches!(answer, Kind::Bytes) {
+        return json!({"application/octet-stream": {"schema": schema}});
+    }
+    json_content(&schema)
 }
 
 fn json_content(schema: &Value) -> Value {

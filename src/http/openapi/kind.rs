@@ -4,7 +4,7 @@
 use super::{super::object::shown, Field};
 use crate::{
     http::ApiError,
-    protocol::{GroupName, USER_ID_BYTES_MAX, UserId},
+    protocol::{GroupName, JSON_INTEGER_MAX, USER_ID_BYTES_MAX, UserId},
 };
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(in crate::http) enum Kind {
     Text { min: usize, max: usize },
     /// One of these texts.
     Choice(&'static [&'static str]),
-    /// An integer, digits only.
+    /// An integer; `7.0` is one.
     Integer { min: u64, max: u64 },
     /// Any number.
     Number,
@@ -34,6 +34,8 @@ pub(in crate::http) enum Kind {
     Null,
     /// A JSON object; what is in it is the backend's business.
     Object,
+    /// No JSON: a file.
+    Bytes,
     /// Any JSON value.
     Any,
     /// An array; `distinct` when no element may come twice.
@@ -91,6 +93,7 @@ impl Kind {
             Self::Number => "a number".into(),
             Self::Bool => "true or false".into(),
             Self::Null => "null".into(),
+            Self::Bytes => "a file".into(),
             Self::Any => "a JSON value".into(),
             Self::Many { of, .. } => format!("an array, each entry {}", of.described()),
             Self::Object | Self::Arguments(_) | Self::Cases(..) | Self::Record(_) | Self::Open(_) => {
@@ -154,13 +157,14 @@ impl Kind {
             Self::Pattern { .. } | Self::Text { .. } | Self::Choice(_) => {
                 value.as_str().is_some_and(|text| self.check_text("", text).is_ok())
             }
-            Self::Integer { .. } => value.as_u64().is_some_and(|number| self.check_number("", number).is_ok()),
+            Self::Integer { .. } => integer(value).is_some_and(|number| self.check_number("", number).is_ok()),
             Self::Number => value.is_number(),
             Self::Bool => value.is_boolean(),
             Self::Time => value.is_string(),
             Self::Null => value.is_null(),
             Self::Object => value.is_object(),
             Self::Any => true,
+            Self::Bytes => false,
             Self::Many { of, .. } => value.as_array().is_some_and(|elements| {
                 self.check_count("", elements.len()).is_ok() && elements.iter().all(|element| of.holds(element))
             }),
@@ -171,6 +175,12 @@ impl Kind {
             Self::Named(_, kind) => kind.holds(value),
         }
     }
+}
+
+/// A non-negative integer, as JSON Schema has it: a number without a fraction, however it is written.
+pub(in crate::http) fn integer(value: &Value) -> Option<u64> {
+    let whole = |number: &f64| number.fract() == 0.0 && (0.0..=JSON_INTEGER_MAX as f64).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(whole).map(|number| number as u64))
 }
 
 fn has(fields: &[Field], value: &Value, (null_is_nothing, is_open): (bool, bool)) -> bool {
@@ -204,7 +214,9 @@ mod tests {
             (json!({"n": 1, "x": 1}), [false, false, true]),
             (json!({"n": 0}), [false; 3]),
             (json!({"n": 4}), [false; 3]),
-            (json!({"n": 1.0}), [false; 3]),
+            (json!({"n": 1.0}), [true; 3]),
+            (json!({"n": 1.5}), [false; 3]),
+            (json!({"n": -1.0}), [false; 3]),
             (json!({"n": null}), [false; 3]),
             (json!({"n": 1, "t": ""}), [false; 3]),
             (json!({"n": 1, "t": "üüü"}), [false; 3]),

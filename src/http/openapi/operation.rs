@@ -195,7 +195,10 @@ impl Operation {
         if answer.status() != self.status {
             return Some(format!("it answers {}, not {}", answer.status(), self.status));
         }
-        if !self.answer.holds(&parsed(answer.body().as_bytes())) {
+        if answer.is_file() != matches!(self.answer, Kind::Bytes) {
+            return Some("it answers JSON in the place of a file, or a file in the place of JSON".into());
+        }
+        if !answer.is_file() && !self.answer.holds(&parsed(answer.body().as_bytes())) {
             return Some(format!("the answer is of another kind: {}", answer.body()));
         }
         let (Body::Optional(kind) | Body::Required(kind)) = &self.body else { return None };

@@ -45,6 +45,7 @@ pub(super) fn of(kind: &Kind, named: &mut Named) -> Value {
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Time => json!({"type": "string", "format": "date-time"}),
         Kind::Null => json!({"type": "null"}),
+        Kind::Bytes => json!({"type": "string", "format": "binary"}),
         Kind::Object => json!({"type": "object"}),
         Kind::Any => json!({}),
         Kind::Many { of: element, min, max, distinct } => {

@@ -6,6 +6,7 @@
 //!
 //! **Not here.** What the records mean, and whether the log reaches back to a snapshot.
 
+mod alone;
 mod format;
 mod reader;
 mod writer;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::files;
+pub use alone::{create_at, receive_at};
 pub use reader::{Pair, Records, SnapshotFile};
 pub use writer::{SnapshotReceiver, SnapshotWriter};
 
@@ -48,6 +50,17 @@ pub enum SnapshotError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is of a format that this version does not know.
+    #[error("{} was written by a newer version (its format is {found}, this one knows 1): use that version", file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        found: u8,
+    },
+    /// There is a file of that name already.
+    #[error("{} is there already and is not overwritten: choose another name, or move it away", .0.display())]
+    Exists(PathBuf),
     /// A key, value or meta is too large.
     #[error("a snapshot record of {bytes} bytes is too large: the limit is {max}")]
     TooLarge {
@@ -155,6 +168,7 @@ impl Snapshots {
             temporary: self.dir.join(format!("{number:020}.tmp")),
             path: self.dir.join(file_name(number)),
             dir: self.dir.clone(),
+            kind: writer::Kind::Numbered,
         }
     }
 }

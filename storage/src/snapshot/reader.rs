@@ -97,8 +97,14 @@ impl Reader {
         };
         let magic = reader.take(MAGIC.len())?;
         reader.checksum.update(&magic);
-        if magic != MAGIC {
-            return Err(reader.damaged("it does not begin like a snapshot of version 1"));
+        match magic.split_last() {
+            Some((_, name)) if name != &MAGIC[..name.len()] => {
+                return Err(reader.damaged("it does not begin like a snapshot"));
+            }
+            Some((&found, _)) if found != MAGIC[MAGIC.len() - 1] => {
+                return Err(SnapshotError::Newer { file: path.to_owned(), found });
+            }
+            _ => {}
         }
         match reader.next()? {
             (META, _, meta) => Ok((reader, meta, bytes)),

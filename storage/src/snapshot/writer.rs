@@ -1,13 +1,14 @@
 //! Writing snapshot files: record by record, or as the bytes that another node sends.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crc32fast::Hasher;
 
 use super::format::{self, DATA, MAGIC, META, PART_BYTES_MAX, TRAILER, Trailer};
-use super::{SnapshotError, SnapshotFile, remove_older};
+use super::{SnapshotError, SnapshotFile, alone, remove_older};
 use crate::digest::Digest;
 use crate::files;
 
@@ -22,6 +23,16 @@ pub(super) struct Destination {
     pub(super) temporary: PathBuf,
     pub(super) path: PathBuf,
     pub(super) dir: PathBuf,
+    pub(super) kind: Kind,
+}
+
+/// What the file is among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of a directory of snapshots, of which the newest stay.
+    Numbered,
+    /// Among other people's files: it never takes the place of another.
+    Alone,
 }
 
 /// A file under its temporary name; removed when it is dropped unfinished.
@@ -36,7 +47,12 @@ struct Pending {
 impl Pending {
     fn create(destination: Destination) -> Result<Self, SnapshotError> {
         let path = &destination.temporary;
-        let file = File::create(path).map_err(SnapshotError::io("create", path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        if destination.kind == Kind::Alone {
+            options.create_new(true);
+        }
+        let file = options.open(path).map_err(SnapshotError::io("create", path))?;
         Ok(Self { file: Some(BufWriter::with_capacity(BUFFER_BYTES, file)), destination, unsynced: 0 })
     }
 
@@ -61,10 +77,15 @@ impl Pending {
 
     /// Gives the synced file its name, durably, and removes what is too old.
     fn publish(&mut self) -> Result<SnapshotFile, SnapshotError> {
-        let Destination { temporary, path, dir } = &self.destination;
-        fs::rename(temporary, path).map_err(SnapshotError::io("rename", temporary))?;
+        let Destination { temporary, path, dir, kind } = &self.destination;
+        match kind {
+            Kind::Numbered => fs::rename(temporary, path).map_err(SnapshotError::io("rename", temporary))?,
+            Kind::Alone => alone::rename_new(temporary, path)?,
+        }
         files::sync_dir(dir).map_err(SnapshotError::io("sync", dir))?;
-        remove_older(dir)?;
+        if *kind == Kind::Numbered {
+            remove_older(dir)?;
+        }
         SnapshotFile::open(path)
     }
 }
@@ -112,10 +133,30 @@ impl SnapshotWriter {
     /// # Errors
     /// When the file cannot be written; then there is no new snapshot.
     pub fn finish(mut self) -> Result<SnapshotFile, SnapshotError> {
-        let trailer = Trailer { count: self.count, digest: self.digest.0, crc: self.checksum.clone().finalize() };
-        self.put(TRAILER, &[], &trailer.to_bytes())?;
+        self.put_trailer()?;
         self.pending.sync()?;
         self.pending.publish()
+    }
+
+    /// Ends the file without giving it a name: it is gone with the handle, however the process ends. For sending it
+    /// away; nothing is synced.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish_unnamed(mut self) -> Result<(File, u64), SnapshotError> {
+        self.put_trailer()?;
+        let path = self.pending.destination.temporary.clone();
+        let Some(file) = self.pending.file.take() else {
+            return Err(SnapshotError::io("write", &path)(std::io::ErrorKind::BrokenPipe.into()));
+        };
+        let mut file = file.into_inner().map_err(|error| SnapshotError::io("write", &path)(error.into_error()))?;
+        let bytes = file.stream_position().and_then(|bytes| file.rewind().map(|()| bytes));
+        Ok((file, bytes.map_err(SnapshotError::io("read", &path))?))
+    }
+
+    fn put_trailer(&mut self) -> Result<(), SnapshotError> {
+        let trailer = Trailer { count: self.count, digest: self.digest.0, crc: self.checksum.clone().finalize() };
+        self.put(TRAILER, &[], &trailer.to_bytes())
     }
 
     fn put(&mut self, kind: u8, key: &[u8], value: &[u8]) -> Result<(), SnapshotError> {

@@ -22,6 +22,10 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    pub(super) fn counts(&self) -> &BTreeMap<u8, u64> {
+        &self.counts
+    }
+
     /// `key` had the value `old` and has `new` from now on.
     pub(super) fn replace(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
         let table = key.first().copied().unwrap_or_default();

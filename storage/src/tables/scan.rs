@@ -94,6 +94,12 @@ impl ConsistentScan {
         self.meta.applied.as_deref()
     }
 
+    /// How many records each table had at that moment; tables without any are left out.
+    #[must_use]
+    pub fn counts(&self) -> &BTreeMap<u8, u64> {
+        self.meta.counts()
+    }
+
     /// The next records in ascending order of keys, about `records` of them; `None` at the end. Commits wait meanwhile.
     ///
     /// # Errors
