@@ -8,7 +8,7 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 const RIGHT: &str = "write error, warn, info, debug, trace, off, or levels by module like info,carillon::auth=debug";
 const OURS: &str = "carillon";
 /// What can be named below `carillon::`; a test holds it against the library.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 16] = [
     "app",
     "auth",
     "broker",
@@ -17,6 +17,8 @@ const MODULES: [&str; 14] = [
     "config",
     "endpoints",
     "http",
+    "jwks",
+    "outbound",
     "protocol",
     "records",
     "session",
