@@ -8,7 +8,7 @@ use crate::{
     auth::{ApiKeys, Door},
     broker::Broker,
     cluster::{Node, StartError, Surroundings},
-    config::{Config, Live, limits::CLOSE_TIMEOUT},
+    config::{self, Config, Live, limits::CLOSE_TIMEOUT},
     endpoints::{Endpoints, PresenceDesk},
     http::{self, Api, Readiness},
     jwks::{Entrance, Jwks},
@@ -99,11 +99,7 @@ impl Server {
         let jwks = Jwks::default();
         let key_sets = jwks.prepare(&config.auth).map_err(ServerError::Jwks)?;
         // Bound first: a second server on the same port ends here, before it touches anything.
-        let listener = bind(config.server.listen, "server.listen").await?;
-        let admin = match config.server.admin_listen {
-            Some(address) => Some(bind(address, "server.admin_listen").await?),
-            None => None,
-        };
+        let (listener, admin) = bind_all(&config.server).await?;
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let webhook = Webhook::new(&config.auth.webhook, &tracker)?;
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
@@ -238,6 +234,15 @@ impl Server {
             }
         }
     }
+}
+
+/// The public listener, and that of health and metrics if they have one of their own.
+async fn bind_all(server: &config::Server) -> Result<(TcpListener, Option<TcpListener>), ServerError> {
+    let listener = bind(server.listen, "server.listen").await?;
+    Ok(match server.admin_listen {
+        Some(address) => (listener, Some(bind(address, "server.admin_listen").await?)),
+        None => (listener, None),
+    })
 }
 
 async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ServerError> {

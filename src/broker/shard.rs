@@ -229,6 +229,9 @@ impl Shard {
         let mut gathers = false;
         for entry in self.roster.members(&job.group) {
             if Some(entry.id) == job.except {
+                if entry.member.client.edition == Edition::V1 {
+                    entry.member.expect_reply();
+                }
                 continue;
             }
             let chunk = match (entry.member.client.edition, &job.v1) {

@@ -8,7 +8,7 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 const RIGHT: &str = "write error, warn, info, debug, trace, off, or levels by module like info,carillon::auth=debug";
 const OURS: &str = "carillon";
 /// What can be named below `carillon::`; a test holds it against the library.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "app",
     "auth",
     "broker",
@@ -25,6 +25,7 @@ const MODULES: [&str; 16] = [
     "tally",
     "telemetry",
     "transport",
+    "webhook",
 ];
 
 /// The filter without spaces around its parts, or what would be right.

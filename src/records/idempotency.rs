@@ -3,8 +3,9 @@
 use super::{
     RecordsError,
     apply::Step,
-    command::{Idempotency, Reply},
+    command::Idempotency,
     keys::{Key, Table},
+    reply::Reply,
     rows::{Answered, AnsweredCount, AnsweredOrder},
     txn::{self, get},
 };

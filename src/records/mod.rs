@@ -20,6 +20,7 @@ mod keys;
 pub mod levels;
 pub mod presence;
 mod proposer;
+mod reply;
 mod restored;
 pub mod retention;
 pub mod roster;
@@ -34,10 +35,11 @@ mod apply_tests;
 mod levels_tests;
 
 pub use apply::apply_batch;
-pub use command::{Batch, Command, Idempotency, LevelBound, Op, Rejection, Reply, TicketGrant};
+pub use command::{Batch, Command, Idempotency, LevelBound, Op, TicketGrant};
 pub use effect::{Effect, EffectKind};
 pub use handle::Records;
 pub use proposer::{Committed, Pending, Proposal, ProposeError, Proposer};
+pub use reply::{Rejection, Reply};
 pub use restored::{restored, table_name};
 pub use roster::Roster;
 

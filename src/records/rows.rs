@@ -1,9 +1,6 @@
 //! The rows. Stored behind a version byte; fields are only ever changed together with that byte.
 
-use super::{
-    command::{Reply, TicketGrant},
-    txn::Row,
-};
+use super::{command::TicketGrant, reply::Reply, txn::Row};
 use crate::protocol::{NodeId, Pos, Tenant, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 

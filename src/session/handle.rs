@@ -91,6 +91,8 @@ struct Shared {
     waker: Option<Waker>,
     /// Whether the socket was full at the last write.
     full: bool,
+    /// Whether a request of v1 is being answered.
+    answering: bool,
     /// Why it ends, once that is settled. The first reason stays.
     end: Option<End>,
 }
@@ -100,7 +102,7 @@ impl Session {
     pub fn new(client: Client, wire: Wire, expires: u32, common: Arc<Common>) -> Arc<Self> {
         let outbox = Outbox::new(common.room);
         let heard = AtomicU32::new(common.clock.now());
-        let shared = Mutex::new(Shared { outbox, waker: None, full: false, end: None });
+        let shared = Mutex::new(Shared { outbox, waker: None, full: false, answering: false, end: None });
         Arc::new(Self { client, common, wire, expires: expires.into(), heard, shared })
     }
 
@@ -118,11 +120,15 @@ impl Session {
     pub(crate) fn queue(&self, chunk: &Chunk) -> Pushed {
         let mut shared = self.shared.lock();
         let pushed = shared.outbox.push(chunk, self.common.clock.now());
+        self.pushed(&mut shared, chunk, pushed)
+    }
+
+    fn pushed(&self, shared: &mut Shared, chunk: &Chunk, pushed: Pushed) -> Pushed {
         match pushed {
             Pushed::Dropped => self.common.meters.dropped_full.increment(chunk.frames.into()),
             Pushed::Full => {
                 let slow = Close::Slow.said_in(self.client.edition);
-                end(&mut shared, End::Ours(slow), Some(slow.frame()));
+                end(shared, End::Ours(slow), Some(slow.frame()));
             }
             _ => {}
         }
@@ -133,7 +139,33 @@ impl Session {
     pub(crate) fn reply(&self, text: &str) -> Pushed {
         let bytes = websocket::encode(websocket::TEXT, text.as_bytes());
         // A reply is the answer to a question: like a durable frame it comes or the session ends, but it is in no log.
-        self.queue(&Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) })
+        let chunk = Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) };
+        let mut shared = self.shared.lock();
+        shared.answering = false;
+        let pushed = shared.outbox.push_reply(&chunk, self.common.clock.now());
+        self.pushed(&mut shared, &chunk, pushed)
+    }
+
+    /// A request of v1 is being answered: see [`Self::expect_reply`].
+    pub(super) fn begin_answer(&self) {
+        self.shared.lock().answering = true;
+    }
+
+    /// It was answered by silence, or by more than a reply.
+    pub(super) fn end_answer(&self) {
+        let mut shared = self.shared.lock();
+        shared.answering = false;
+        shared.outbox.forget_reply();
+    }
+
+    /// An event that this session caused comes by, which it does not get. In v1 its reply has to leave before any later
+    /// event: whoever has seen those does not ask for the earlier one when it resumes.
+    pub(crate) fn expect_reply(&self) {
+        let mut shared = self.shared.lock();
+        // If it is not being answered any more, the reply is queued already.
+        if shared.answering {
+            shared.outbox.expect_reply();
+        }
     }
 
     /// Queues our own ping, unless there is no room: then enough waits to tell whether the peer is there. Not counted

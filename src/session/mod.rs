@@ -4,6 +4,7 @@
 //! the socket would not take at once.
 
 mod boundary;
+mod chunk;
 mod clock;
 mod handle;
 pub mod metrics;

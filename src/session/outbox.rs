@@ -4,6 +4,7 @@
 //! ephemeral frame may be dropped, a durable one never is: if it has no room, the session ends. It holds no memory
 //! while it is empty. It knows no socket and no clock: bytes are taken from its front, seconds come in.
 
+pub use super::chunk::{Chunk, Kind, Pushed, Room};
 use crate::{config::limits::EPHEMERAL_AGE_MAX, protocol::Pos};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -12,52 +13,6 @@ use std::collections::VecDeque;
 const GATHER_BYTES: usize = 64 << 10;
 /// From this size on a frame at the front isn't worth a copy.
 const ALONE_BYTES: usize = 8 << 10;
-
-/// Whether a chunk may be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// At most once: dropped when there is no room or when it gets too old.
-    Ephemeral,
-    /// Committed at this position: delivered, or the session ends.
-    Durable(Pos),
-}
-
-/// One or more whole encoded frames that belong together, shared by all receivers.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    /// The frames with their headers.
-    pub bytes: Bytes,
-    /// How many they are.
-    pub frames: u32,
-    /// May they be lost?
-    pub kind: Kind,
-}
-
-/// How much may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Frames.
-    pub frames: u32,
-    /// Bytes.
-    pub bytes: u32,
-}
-
-/// What became of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
-    /// Nothing was waiting: somebody has to flush.
-    First,
-    /// It waits behind others, or for the greeting; whoever sees to those sees to it.
-    Behind,
-    /// A durable chunk that the greeting already contains.
-    Known,
-    /// An ephemeral chunk had no room.
-    Dropped,
-    /// A durable chunk had no room: the session must end.
-    Full,
-    /// The session is ending: nothing is taken any more.
-    Ending,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -84,6 +39,8 @@ pub struct Outbox {
     phase: Phase,
     /// While holding: how many chunks at the front may leave all the same.
     free: u32,
+    /// A reply is on its way that belongs behind so many chunks: what comes after it in the log waits for it.
+    reply_place: Option<u32>,
     /// Whether part of the front chunk has left: then it can't be dropped.
     begun: bool,
     /// Whether the front chunk is the greeting, which takes no room from what follows it.
@@ -104,6 +61,7 @@ impl Outbox {
             queue: VecDeque::new(),
             phase: Phase::Holding,
             free: 0,
+            reply_place: None,
             begun: false,
             greets: false,
             room,
@@ -140,7 +98,29 @@ impl Outbox {
             self.oldest = self.oldest.min(now);
         }
         self.append(chunk.clone(), now);
-        if self.phase != Phase::Holding && self.queue.len() == 1 { Pushed::First } else { Pushed::Behind }
+        if self.queue.len() == 1 && self.leaving() == 1 { Pushed::First } else { Pushed::Behind }
+    }
+
+    /// The session's own change has come in the log, and the reply to it has not: it goes here.
+    pub fn expect_reply(&mut self) {
+        if self.phase != Phase::Closing {
+            self.reply_place.get_or_insert(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Queues a reply: where it is expected, if it is.
+    pub fn push_reply(&mut self, reply: &Chunk, now: u32) -> Pushed {
+        let Some(place) = self.reply_place.take() else { return self.push(reply, now) };
+        if !self.fits(reply) {
+            return Pushed::Full;
+        }
+        self.insert(place as usize, reply.clone(), now);
+        Pushed::Behind
+    }
+
+    /// No reply comes after all.
+    pub fn forget_reply(&mut self) {
+        self.reply_place = None;
     }
 
     /// Ends the holding: `chunk` goes behind what may leave already, then what was held back after `at`.
@@ -168,10 +148,14 @@ impl Outbox {
         }
         let place = self.free as usize;
         self.greets |= place == 0;
+        self.insert(place, chunk, now);
+        self.free += 1;
+    }
+
+    fn insert(&mut self, place: usize, chunk: Chunk, now: u32) {
         self.bytes += size(&chunk);
         self.frames += chunk.frames;
-        self.queue.insert(place, Waiting { chunk, since: now });
-        self.free += 1;
+        self.queue.insert(place.min(self.queue.len()), Waiting { chunk, since: now });
     }
 
     fn keep_held(&mut self, keep: impl Fn(Kind) -> bool) {
@@ -231,6 +215,7 @@ impl Outbox {
         if self.phase == Phase::Closing {
             return false;
         }
+        self.reply_place = None;
         if self.phase == Phase::Holding {
             self.keep_held(|_| false);
         }
@@ -248,7 +233,8 @@ impl Outbox {
     /// Drops ephemeral chunks that came more than [`EPHEMERAL_AGE_MAX`] before `now`. Returns how many frames.
     pub fn drop_aged(&mut self, now: u32) -> u32 {
         let age_max = u32::try_from(EPHEMERAL_AGE_MAX.as_secs()).unwrap_or(u32::MAX);
-        if self.phase == Phase::Holding || now.saturating_sub(self.oldest) <= age_max {
+        let is_held = self.phase == Phase::Holding || self.reply_place.is_some();
+        if is_held || now.saturating_sub(self.oldest) <= age_max {
             return 0;
         }
         let (before, mut begun) = (self.frames, self.begun);
@@ -295,7 +281,8 @@ impl Outbox {
 
     /// How many chunks at the front may leave.
     fn leaving(&self) -> usize {
-        if self.phase == Phase::Holding { self.free as usize } else { self.queue.len() }
+        let free = if self.phase == Phase::Holding { self.free as usize } else { self.queue.len() };
+        self.reply_place.map_or(free, |place| free.min(place as usize))
     }
 
     /// `written` bytes of [`Self::front`] have left. Returns the frames of the chunks whose last byte was among them.
@@ -316,6 +303,7 @@ impl Outbox {
             frames += first.chunk.frames;
             (self.begun, self.greets) = (false, false);
             self.free = self.free.saturating_sub(1);
+            self.reply_place = self.reply_place.map(|place| place.saturating_sub(1));
             self.queue.pop_front();
         }
         self.release_if_empty();
@@ -353,6 +341,7 @@ impl Outbox {
     fn clear(&mut self) {
         self.queue.clear();
         (self.bytes, self.frames, self.free) = (0, 0, 0);
+        self.reply_place = None;
         (self.begun, self.greets) = (false, false);
         self.release_if_empty();
     }

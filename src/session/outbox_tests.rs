@@ -74,6 +74,37 @@ fn aged_frames_are_dropped_but_never_one_that_has_begun_to_leave_nor_a_durable_o
 }
 
 #[test]
+fn a_reply_leaves_before_what_came_after_its_own_change_however_late_it_is() {
+    let mut outbox = Outbox::new(ROOM);
+    outbox.open(chunk(Kind::Ephemeral, b'G', 1), Pos(0), 0);
+    outbox.push(&chunk(Kind::Durable(Pos(1)), b'a', 1), 0);
+    outbox.expect_reply();
+    assert_eq!(outbox.push(&chunk(Kind::Durable(Pos(3)), b'c', 1), 0), Pushed::Behind);
+    assert_eq!((drain(&mut outbox), outbox.has_work()), (b"Ga".to_vec(), false));
+    assert_eq!(outbox.push(&chunk(Kind::Ephemeral, b'd', 1), 0), Pushed::Behind);
+    outbox.push_reply(&chunk(Kind::Durable(Pos(u64::MAX)), b'R', 1), 0);
+    assert_eq!(drain(&mut outbox), b"Rcd");
+
+    // While events are held back for a resume, the reply is held back among them.
+    let mut held = Outbox::new(ROOM);
+    held.greet_and_hold(chunk(Kind::Ephemeral, b'G', 1), Pos(1), 0);
+    held.push(&chunk(Kind::Durable(Pos(2)), b'a', 1), 0);
+    held.expect_reply();
+    held.push(&chunk(Kind::Durable(Pos(4)), b'c', 1), 0);
+    held.push_reply(&chunk(Kind::Durable(Pos(u64::MAX)), b'R', 1), 0);
+    assert_eq!(drain(&mut held), b"G");
+    held.release();
+    assert_eq!(drain(&mut held), b"aRc");
+
+    let mut silent = Outbox::new(ROOM);
+    silent.open(chunk(Kind::Ephemeral, b'G', 1), Pos(0), 0);
+    silent.expect_reply();
+    silent.push(&chunk(Kind::Durable(Pos(1)), b'a', 1), 0);
+    silent.forget_reply();
+    assert_eq!(drain(&mut silent), b"Ga");
+}
+
+#[test]
 fn the_close_frame_is_the_last_and_nothing_follows_it() {
     let mut outbox = Outbox::new(ROOM);
     outbox.open(chunk(Kind::Ephemeral, b'G', 1), Pos(0), 0);

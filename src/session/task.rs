@@ -243,7 +243,13 @@ impl<P: Send + 'static> Task<P> {
     /// Has a request answered. Boxed by the caller: it is rare in the life of a session.
     async fn meet(&mut self, text: String) -> Option<Close> {
         let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
+        if session.client.edition == Edition::V1 {
+            session.begin_answer();
+        }
         let answer = self.while_writing(house.endpoints.answer(&session.client, &text)).await;
+        if !matches!(answer, Answer::Reply(_) | Answer::Bad(_)) {
+            session.end_answer();
+        }
         match answer {
             Answer::Resume { after, id } => {
                 self.conduct.good();

@@ -20,7 +20,8 @@ async fn a_user_is_what_the_backend_states() {
     assert_eq!(put(&json!({"username": "ada", "last_name": null})).await, row, "what is left out stays");
     assert_eq!(api.get("/users/7").await.good(), row);
     api.post("/notifications", &json!({"user_id": 7, "title": "t", "message": "m"})).await.good();
-    assert_eq!(api.call("DELETE", "/users/7", "").await.good(), json!({"removed": 3}));
+    // Directory, inbox, notification, and the event in the journal.
+    assert_eq!(api.call("DELETE", "/users/7", "").await.good(), json!({"removed": 4}));
     assert_eq!(api.get("/users/7").await.error().0, 404);
     assert_eq!(api.get("/users/7/notifications").await.good()["unread_count"], 0);
     assert_eq!(api.call("DELETE", "/users/7", "").await.good(), json!({"removed": 0}));

@@ -90,8 +90,9 @@ async fn fill_until_snapshots(server: &Server, count: usize) {
     let log = server.data_dir().join("log");
     let first = names(&log, ".seg");
     for nth in 1..=count as u64 {
-        // More than the bound; and than the snapshot before, which is as large as what was filled in till then.
-        fill(&api, nth * 1_000..nth * 1_000 + 360).await;
+        // More than the bound; and than the snapshot before, which is twice as large as what was filled in till then:
+        // rows, and the journal of events.
+        fill(&api, nth * 1_000..nth * 1_000 + nth * 360).await;
         let made = || names(&server.data_dir().join("snapshots"), ".snap").len() as u64 >= nth;
         until("a snapshot", || async { made().then_some(()) }).await;
     }

@@ -6,13 +6,14 @@ use crate::{
 };
 use carillon::{
     protocol::{Tenant, Timestamp, UserId},
-    records::{
-        Command, LevelBound, Op, Rejection, Reply, dashboard, directory,
-        import::{ImportOutcome, ImportRecord},
-        inbox, levels, presence, subscriptions,
-    },
+    records::{Command, Op, Rejection, Reply, dashboard, directory, inbox, levels, presence, subscriptions},
 };
 use std::collections::{BTreeMap, HashMap};
+
+#[path = "model_import.rs"]
+mod import;
+#[path = "model_retention.rs"]
+mod retention;
 
 #[derive(Default)]
 pub struct Model {
@@ -307,74 +308,6 @@ impl Of {
         let found = note.is_some();
         let changed = note.is_some_and(|note| std::mem::replace(&mut note.read, read) != read);
         Reply::Inbox { found, changed, unread: self.unread(user) }
-    }
-
-    fn import(&mut self, reserve: u64, records: &[ImportRecord]) -> Reply {
-        let key = |record: &ImportRecord| if let ImportRecord::Notification(one) = record { one.key } else { 0 };
-        let upto = records.iter().map(key).max().unwrap_or(0).max(reserve);
-        while (self.keys.len() as u64) < upto {
-            self.last_note += 1;
-            self.keys.push((self.last_note, false));
-        }
-        let outcomes = records.iter().map(|record| self.import_one(record)).collect();
-        let shift = self.keys.last().map_or(0, |(id, _)| id - self.keys.len() as u64);
-        Reply::Imported { outcomes, shift }
-    }
-
-    fn import_one(&mut self, record: &ImportRecord) -> ImportOutcome {
-        match record {
-            ImportRecord::Notification(one) => {
-                let (id, was_imported) = &mut self.keys[one.key as usize - 1];
-                if std::mem::replace(was_imported, true) {
-                    let is_there = self.notes.iter().any(|note| note.id == *id && note.user == one.user);
-                    return if is_there { ImportOutcome::Same } else { ImportOutcome::Gone };
-                }
-                self.notes.push(Note { id: *id, user: one.user.clone(), read: one.is_read, at: one.created_at });
-                self.notes.sort_by_key(|note| note.id);
-                ImportOutcome::Made
-            }
-            ImportRecord::Presence(one) => {
-                let is_new = !self.presence.contains_key(&one.user);
-                let here = self.presence.entry(one.user.clone()).or_default();
-                let before = (here.seen, here.activity);
-                here.seen = here.seen.max(one.last_seen);
-                here.activity = here.activity.max(one.last_activity);
-                let is_same = !is_new && before == (here.seen, here.activity);
-                if is_same { ImportOutcome::Same } else { ImportOutcome::Made }
-            }
-            ImportRecord::User(_) => panic!("its own tests have users"),
-        }
-    }
-
-    fn expire(&mut self, user: &UserId, keep: u64, before: Option<Timestamp>) -> Reply {
-        let removed = self.forget((keep, before), |note| note.user == *user);
-        Reply::Progress { removed, more: false }
-    }
-
-    fn expire_levels(&mut self, user: &UserId, bounds: &[LevelBound]) -> Reply {
-        let mut removed = 0;
-        for bound in bounds {
-            let is_meant = |note: &Note| note.user == *user && note.level == bound.level;
-            removed += self.forget((bound.keep, bound.before), is_meant);
-        }
-        Reply::Progress { removed, more: false }
-    }
-
-    /// Of those that are meant, the newest `keep` stay, and none from before; how many went.
-    fn forget(&mut self, (keep, before): (u64, Option<Timestamp>), is_meant: impl Fn(&Note) -> bool) -> u64 {
-        let mut left = self.notes.iter().filter(|note| is_meant(note)).count() as u64;
-        let total = self.notes.len();
-        // In the order of ids, up to the first that stays.
-        let mut goes = true;
-        self.notes.retain(|note| {
-            if !is_meant(note) {
-                return true;
-            }
-            goes &= (keep > 0 && left > keep) || before.is_some_and(|before| note.at < before);
-            left -= 1;
-            !goes
-        });
-        (total - self.notes.len()) as u64
     }
 
     /// What the machine has counted by level is a recount.

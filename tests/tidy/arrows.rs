@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "transport",
         &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "wall_clock", "webhook"],
     ),
-    ("cluster", &["broker", "config", "protocol", "records", "tally", "telemetry"]),
+    ("cluster", &["broker", "config", "protocol", "records", "tally", "telemetry", "wall_clock"]),
     (
         "http",
         &[
