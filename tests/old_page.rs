@@ -5,21 +5,12 @@ mod support;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use support::{ALICE, Api, Options, ROOT, Server, Socket};
+use support::{ALICE, Api, Options, PATHS, ROOT, Server, Socket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_tungstenite::tungstenite::{client::IntoClientRequest, handshake::client::Request};
-
-const PATHS: [&str; 6] = [
-    "/ws/dashboard/",
-    "/ws/dashboard/admin/",
-    "/ws/subscriptions/",
-    "/ws/subscriptions/admin/",
-    "/ws/notifications/",
-    "/ws/presence/",
-];
 
 /// A handshake as a browser makes it: no `Authorization`, always an `Origin`.
 fn browser(server: &Server, path: &str, headers: &[(&str, &str)]) -> Request {

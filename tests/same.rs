@@ -4,17 +4,8 @@ mod support;
 
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
-use support::{ALICE, BOB, ROOT, Server, User, frames, socket};
+use support::{ALICE, BOB, PATHS, ROOT, Server, User, frames, socket};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-
-const PATHS: [&str; 6] = [
-    "/ws/dashboard/",
-    "/ws/dashboard/admin/",
-    "/ws/subscriptions/",
-    "/ws/subscriptions/admin/",
-    "/ws/notifications/",
-    "/ws/presence/",
-];
 
 #[tokio::test]
 async fn every_path_is_there_with_and_without_its_trailing_slash() {

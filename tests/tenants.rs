@@ -10,16 +10,8 @@ use carillon::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{Api, Options, Server, Socket, User, socket};
+use support::{Api, Options, PATHS, Server, Socket, User, socket};
 
-const PATHS: [&str; 6] = [
-    "/ws/dashboard/",
-    "/ws/dashboard/admin/",
-    "/ws/subscriptions/",
-    "/ws/subscriptions/admin/",
-    "/ws/notifications/",
-    "/ws/presence/",
-];
 const SECRET: &[u8] = b"a secret of more than 32 bytes that signs for two tenants";
 
 /// The same person, as far as ids and names tell, in both.
