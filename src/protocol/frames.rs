@@ -1,6 +1,6 @@
 //! Frames out: JSON texts as the old stack's pages read them. One function a frame.
 
-use super::{BadFrame, Cursor, Endpoint, Timestamp, UserId, edition::with_field};
+use super::{BadFrame, Cursor, Endpoint, JSON_INTEGER_MAX, Timestamp, UserId, edition::with_field};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -21,6 +21,13 @@ pub struct NotificationView<'a> {
     pub created_at: String,
     /// What the backend gave; `{}` if nothing.
     pub data: &'a RawValue,
+}
+
+/// Bytes of a notification with such content as frames show it: with the longest id, and unread.
+pub fn longest_notification((title, message): (&str, &str), level: &str, data: &RawValue) -> usize {
+    let created_at = Timestamp::default().to_string();
+    let view = NotificationView { id: JSON_INTEGER_MAX, title, message, level, is_read: false, created_at, data };
+    serde_json::to_string(&view).map_or(usize::MAX, |text| text.len())
 }
 
 /// The four fields by which presence shows a user.

@@ -13,7 +13,7 @@ use crate::{
         },
         request::Request,
     },
-    protocol::{Timestamp, UserId, frames::NotificationView},
+    protocol::{UserId, frames},
     records::{Op, Reply},
 };
 use serde::Serialize;
@@ -179,7 +179,7 @@ impl SendNotification {
         if let Receivers::Many(users) = &self.to {
             super::groups::check_users("user_ids", users)?;
         }
-        let bytes = self.encoded_len();
+        let bytes = frames::longest_notification((&self.title, &self.message), &self.level, &self.data);
         if bytes <= NOTIFICATION_BYTES_MAX {
             return check_payload("data", &self.data);
         }
@@ -188,20 +188,6 @@ impl SendNotification {
             "the notification has {bytes} bytes with its {field}; it may have {NOTIFICATION_BYTES_MAX} (as its sockets get it)"
         );
         Err(ApiError::TooLarge { field: Some(field.to_owned()), message })
-    }
-
-    /// Bytes of the notification as frames show it, with the longest id.
-    fn encoded_len(&self) -> usize {
-        let view = NotificationView {
-            id: crate::protocol::JSON_INTEGER_MAX,
-            title: &self.title,
-            message: &self.message,
-            level: &self.level,
-            is_read: false,
-            created_at: Timestamp::default().to_string(),
-            data: &self.data,
-        };
-        serde_json::to_string(&view).map_or(usize::MAX, |text| text.len())
     }
 
     /// 201 with the notification.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::limits::{IMPORT_KEY_MAX, JSON_DEPTH_MAX, NAME_CHARS_MAX, NOTIFICATION_BYTES_MAX, TITLE_CHARS_MAX},
-    protocol::{JSON_INTEGER_MAX, Timestamp, UserId, event::LEVELS, frames::NotificationView},
+    protocol::{Timestamp, UserId, event::LEVELS, frames},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -135,7 +135,7 @@ impl ImportRecord {
                 level: &n.level,
                 is_read: n.is_read,
                 created_at: n.created_at.to_string(),
-                data: serde_json::from_str(&n.data).unwrap_or(RawValue::NULL),
+                data: n.raw_data(),
             }),
             Self::Presence(presence) => json(&Presence {
                 kind: "presence",
@@ -169,7 +169,7 @@ impl ImportNotification {
             return bad("level", format!("the level must be one of {}, not {:?}", LEVELS.join(", "), self.level));
         }
         self.check_data()?;
-        let bytes = self.encoded_len();
+        let bytes = frames::longest_notification((&self.title, &self.message), &self.level, self.raw_data());
         if bytes > NOTIFICATION_BYTES_MAX {
             let message =
                 format!("the notification has {bytes} bytes as sockets get it; it may have {NOTIFICATION_BYTES_MAX}");
@@ -191,18 +191,8 @@ impl ImportNotification {
         }
     }
 
-    /// Bytes of the notification as frames show it, with the longest id.
-    fn encoded_len(&self) -> usize {
-        let view = NotificationView {
-            id: JSON_INTEGER_MAX,
-            title: &self.title,
-            message: &self.message,
-            level: &self.level,
-            is_read: false,
-            created_at: self.created_at.to_string(),
-            data: serde_json::from_str::<&RawValue>(&self.data).unwrap_or(RawValue::NULL),
-        };
-        serde_json::to_string(&view).map_or(usize::MAX, |text| text.len())
+    fn raw_data(&self) -> &RawValue {
+        serde_json::from_str(&self.data).unwrap_or(RawValue::NULL)
     }
 }
 
