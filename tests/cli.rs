@@ -1,38 +1,23 @@
 //! The command line, as a shell sees it: exit codes, what goes to which stream, and nothing secret in either.
 
+mod support;
+
 use carillon::{
     auth::{ApiKeys, Door},
     config::{self, JwtKey},
     protocol::{Endpoint, Timestamp},
 };
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
 };
+use support::program::{Run, carillon, command, run};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// What a run left behind.
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn carillon(args: &[&str]) -> Run {
-    carillon_with(args, &[])
-}
-
 fn carillon_with(args: &[&str], env: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
-        command.env_remove(name);
-    }
-    let output = command.args(args).envs(env.iter().copied()).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    run(command(args).envs(env.iter().copied()))
 }
 
 fn file(dir: &Path, text: &str) -> PathBuf {
@@ -274,46 +259,4 @@ fn ping_tells_ready_from_not_ready_from_not_there() {
     let gone = carillon(&["ping", "--url", &url]);
     assert_eq!(gone.code, Some(69));
     assert!(gone.err.contains("no connection"), "{}", gone.err);
-}
-
-/// A server with TLS, killed when dropped.
-struct Secure(Child);
-
-impl Drop for Secure {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn ping_asks_over_tls_whom_it_is_told_to_trust() {
-    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/session/fixtures").join(name);
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut server = Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(dir.path().join("data"))
-        .env("CARILLON_SERVER__TLS_CERT", fixture("cert.pem"))
-        .env("CARILLON_SERVER__TLS_KEY", fixture("key.pem"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Secure)
-        .expect("the program starts");
-    let lines = BufReader::new(server.0.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    let port = lines
-        .filter_map(|line| line.split_once("https://127.0.0.1:").map(|(_, rest)| rest.to_owned()))
-        .find_map(|rest| rest.split('/').next().and_then(|port| port.parse::<u16>().ok()))
-        .expect("it says where it listens");
-    let (url, ca) = (format!("https://localhost:{port}"), fixture("cert.pem"));
-    let trusting = carillon(&["ping", "--url", &url, "--ca", ca.to_str().expect("UTF-8")]);
-    assert_eq!((trusting.code, trusting.out), (Some(0), format!("{url}/readyz is ready\n")), "{}", trusting.err);
-    for (args, code, hint) in [
-        (vec!["ping", "--url", &url], 69, "no TLS"),
-        (vec!["ping", "--url", &format!("http://localhost:{port}")], 69, "if it speaks TLS, write https://"),
-        (vec!["ping", "--url", &url, "--ca", "/nowhere.pem"], 64, "--ca: /nowhere.pem"),
-    ] {
-        let run = carillon(&args);
-        assert!(run.code == Some(code) && run.err.contains(hint), "{args:?}: {:?} {}", run.code, run.err);
-    }
 }

@@ -1,58 +1,63 @@
 //! A client of the server's HTTP, for the commands that ask a running server.
 
 use super::{Exit, Failure};
+use crate::{
+    config::{Target, TargetError},
+    outbound::{self, Connector, TrustError},
+};
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, Response, StatusCode, Uri,
+    Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    client::conn::http1::{self, SendRequest},
+    client::conn::http1::SendRequest,
     header,
 };
-use hyper_util::rt::TokioIo;
-use std::path::PathBuf;
-use tokio::net::TcpStream;
+use std::{path::PathBuf, time::Duration};
 
 /// How much of an answer is read that is for people.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Where a key is looked for that is not on the command line, which others on the machine can read.
 const KEY_VARIABLE: &str = "CARILLON_API_KEY";
 
-/// Where to connect, and what to write into the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) authority: String,
-    /// Of the server's root, without a slash at the end.
-    pub(super) path: String,
+/// For the connection, TLS included; what a server then takes to answer is its own affair.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which server.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Address {
+    /// Where the server is.
+    #[arg(long, default_value = "http://127.0.0.1:8000", value_parser = root)]
+    pub(super) url: Target,
+    /// Certificate authorities (PEM) that are trusted beside the system's; a self-signed certificate is its own.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
 }
 
-impl Target {
-    /// Reads a URL.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let right =
-            || "write http://host:port (for ping and a server with TLS: the address of server.admin_listen)".to_owned();
-        let uri: Uri = text.parse().map_err(|_| right())?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(right)?;
-        if uri.scheme_str() != Some("http") || uri.query().is_some() {
-            return Err(right());
-        }
-        Ok(Self {
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
-            authority: authority.to_string(),
-            path: uri.path().trim_end_matches('/').to_owned(),
-        })
+/// The address of a server's root.
+fn root(text: &str) -> Result<Target, String> {
+    let target: Target = text.parse().map_err(|error: TargetError| error.to_string())?;
+    if target.path_and_query().contains('?') {
+        return Err("write the address without a ?query".into());
     }
+    Ok(target)
+}
+
+/// It can't be told whom to trust.
+pub(super) fn untrusting(error: &TrustError) -> Failure {
+    Failure::new(Exit::Usage, format!("--ca: {error}"))
+}
+
+/// What to add when what answered at an address speaks no HTTP.
+pub(super) fn tls_hint(target: &Target) -> &'static str {
+    if target.is_tls() { "" } else { "; if it speaks TLS, write https://" }
 }
 
 /// Which server, and as whom.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Server {
-    /// Where the server is.
-    #[arg(long, default_value = "http://127.0.0.1:8000", value_parser = Target::parse)]
-    url: Target,
+    #[command(flatten)]
+    address: Address,
     /// The API key. Others on this machine can read a command line: prefer the variable CARILLON_API_KEY, or --key-file.
     #[arg(long, value_name = "KEY", conflicts_with = "key_file")]
     key: Option<String>,
@@ -63,7 +68,9 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn connection(&self) -> Result<Connection, Failure> {
-        Ok(Connection { target: self.url.clone(), key: self.key()?, sender: None })
+        let Address { url, ca } = &self.address;
+        let connector = Connector::new(url.clone(), ca.as_deref()).map_err(|error| untrusting(&error))?;
+        Ok(Connection { connector, key: self.key()?, sender: None })
     }
 
     fn key(&self) -> Result<String, Failure> {
@@ -112,7 +119,7 @@ impl CallError {
 
 /// A connection to a server, made when it is needed and kept.
 pub(super) struct Connection {
-    target: Target,
+    connector: Connector,
     key: String,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
@@ -120,19 +127,20 @@ pub(super) struct Connection {
 impl Connection {
     /// The address of a call, for people.
     pub(super) fn url(&self, path: &str) -> String {
-        format!("http://{}{}{path}", self.target.authority, self.target.path)
+        self.target(path).to_string()
     }
 
     /// One POST; the answer's body is yet to be read if it is a good one.
     pub(super) async fn post(&mut self, path: &str, body: Bytes) -> Result<Response<Incoming>, CallError> {
-        let broken = |error: hyper::Error| CallError::Broken(format!("no HTTP answer: {error}"));
-        let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => connect(&self.target).await?,
+        let target = self.target(path);
+        let (mut sender, hint) = match self.sender.take().filter(|sender| !sender.is_closed()) {
+            Some(sender) => (sender, ""),
+            None => (self.connect().await?, tls_hint(&target)),
         };
+        let broken = |error: hyper::Error| CallError::Broken(format!("no HTTP answer: {error}{hint}"));
         sender.ready().await.map_err(broken)?;
-        let request = Request::post(format!("{}{path}", self.target.path))
-            .header(header::HOST, &self.target.authority)
+        let request = Request::post(target.path_and_query())
+            .header(header::HOST, &target.authority)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
@@ -146,16 +154,16 @@ impl Connection {
         let text = read_text(response).await.unwrap_or_default();
         Err(CallError::Refused(status, message_of(&text)))
     }
-}
 
-async fn connect(target: &Target) -> Result<SendRequest<Full<Bytes>>, CallError> {
-    let stream = TcpStream::connect((&*target.host, target.port)).await;
-    let stream = stream.map_err(|error| CallError::Broken(format!("no connection: {error}")))?;
-    let made = http1::handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = made.map_err(|error| CallError::Broken(format!("no HTTP answer: {error}")))?;
-    // Drives the connection until the sender is dropped; dropped with the runtime.
-    tokio::spawn(connection);
-    Ok(sender)
+    fn target(&self, path: &str) -> Target {
+        self.connector.target().clone().below(path)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, CallError> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connector.connect()).await;
+        let connected = connected.unwrap_or(Err(outbound::CallError::Timeout(CONNECT_TIMEOUT)));
+        connected.map_err(|error| CallError::Broken(error.to_string()))
+    }
 }
 
 /// An answer's body, which is for people or small.
@@ -177,13 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_http_addresses_are_asked() {
-        let asked = |text: &str| Target::parse(text).map(|t| (t.host, t.port, t.path));
-        assert_eq!(asked("http://localhost:8000"), Ok(("localhost".into(), 8000, String::new())));
-        assert_eq!(asked("http://[::1]:8000/"), Ok(("::1".into(), 8000, String::new())));
-        assert_eq!(asked("http://a.example.org/rt/"), Ok(("a.example.org".into(), 80, "/rt".into())));
-        for bad in ["", "localhost", "localhost:8000", "https://localhost", "http://", "http://u:p@h", "http://h?x"] {
-            assert!(Target::parse(bad).is_err(), "{bad}");
+    fn calls_are_made_below_the_root_of_a_server() {
+        let asked = |text: &str| root(text).map(|target| target.below("/api/v1/import").to_string());
+        for (text, url) in [
+            ("http://localhost:8000", "http://localhost:8000/api/v1/import"),
+            ("https://[::1]:8000/", "https://[::1]:8000/api/v1/import"),
+            ("https://a.example.org/rt/", "https://a.example.org/rt/api/v1/import"),
+        ] {
+            assert_eq!(asked(text), Ok(url.to_owned()));
+        }
+        for (bad, right) in
+            [("localhost:8000", "http://host:port"), ("http://u:p@h", "password"), ("http://h?x", "without a ?query")]
+        {
+            assert!(asked(bad).is_err_and(|why| why.contains(right)), "{bad}");
         }
     }
 }

@@ -49,7 +49,7 @@ enum Command {
     Restore(backup::Restore),
     /// Take over users, notifications and presence from a file of Django's dumpdata.
     Import(import::Arguments),
-    /// Ask a server whether it is ready for traffic.
+    /// Ask a server's /readyz whether it is ready for traffic.
     Ping(ping::Arguments),
 }
 

@@ -1,37 +1,9 @@
-//! The program on its command line.
+//! The commands of backups.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Command, Stdio},
-};
+pub use crate::support::program::{Run, carillon, command};
 
-/// What a run left behind.
-#[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
-        command.env_remove(name);
-    }
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(command: &mut Command) -> Run {
-    let output = command.output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-pub fn carillon(args: &[&str]) -> Run {
-    run(&mut command(args))
-}
+use crate::support::program::run;
+use std::{net::SocketAddr, path::Path};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("text")

@@ -10,41 +10,24 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
-use support::{ALICE, Server, inbox, python, until};
+use support::{
+    ALICE, Server, inbox,
+    program::{self, Run},
+    python, until,
+};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/django_dump.json");
 const MAKE_DUMP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/import/make_dump.py");
 
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
 fn command(server: &Server, file: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
-        command.env_remove(name);
-    }
-    command.arg("import").arg(file).args(["--url", &format!("http://{}", server.address())]).args(more);
-    command.env("CARILLON_API_KEY", "dev").stdin(Stdio::null());
+    let mut command = program::command(&["import"]);
+    command.arg(file).args(["--url", &format!("http://{}", server.address())]).args(more);
+    command.env("CARILLON_API_KEY", "dev");
     command
 }
 
 fn import(server: &Server, file: &Path, more: &[&str]) -> Run {
-    let output = command(server, file, more).output().expect("the program starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-/// Each of these stands in what was printed.
-#[track_caller]
-fn says(run: &Run, code: i32, texts: &[&str]) {
-    assert_eq!(run.code, Some(code), "{run:#?}");
-    for text in texts {
-        assert!(run.out.contains(text) || run.err.contains(text), "{text:?} is not in {run:#?}");
-    }
+    program::run(&mut command(server, file, more))
 }
 
 /// A file that is gone with its directory.
@@ -86,8 +69,7 @@ async fn a_dump_of_django_is_taken_over_once_however_often_it_is_imported() {
     let server = Server::dev();
     let sample = Path::new(SAMPLE);
     let tried = import(&server, sample, &["--dry-run"]);
-    says(
-        &tried,
+    tried.says(
         0,
         &[
             "auth.user: 4",
@@ -101,7 +83,7 @@ async fn a_dump_of_django_is_taken_over_once_however_often_it_is_imported() {
 
     let mut socket = server.greeted("/ws/notifications/", ALICE).await;
     let first = import(&server, sample, &[]);
-    says(&first, 0, &["users          4 imported", "notifications  12 imported", "presence       4 imported"]);
+    first.says(0, &["users          4 imported", "notifications  12 imported", "presence       4 imported"]);
     socket.expect_nothing(&server.api()).await;
     check_sample(&server).await;
 
@@ -109,13 +91,12 @@ async fn a_dump_of_django_is_taken_over_once_however_often_it_is_imported() {
     assert_eq!(next, 13);
     server.api().delete(&format!("/users/1/notifications/{next}")).await.ok();
     let again = import(&server, sample, &[]);
-    says(&again, 0, &["notifications  12 were there already", "presence       4 were there already"]);
+    again.says(0, &["notifications  12 were there already", "presence       4 were there already"]);
     check_sample(&server).await;
     server.api().delete("/users/2/notifications/2").await.ok();
     server.api().put("/users/2", &json!({"username": "robert"})).await.ok();
     let third = import(&server, sample, &[]);
-    says(
-        &third,
+    third.says(
         0,
         &["1 imported before and deleted since, 11 were there already", "(auth.user 2): the server has another"],
     );
@@ -130,8 +111,7 @@ async fn a_file_with_a_bad_record_is_refused_as_a_whole_unless_bad_ones_are_to_b
     records[7] = json!({"model": "inbox.notification"});
     let path = file(&home, &json!(records));
     let refused = import(&server, &path, &[]);
-    says(
-        &refused,
+    refused.says(
         65,
         &[
             "record 2400 (inbox.notification 2401): the title must have 1 to 200",
@@ -141,20 +121,20 @@ async fn a_file_with_a_bad_record_is_refused_as_a_whole_unless_bad_ones_are_to_b
     );
     assert!(inbox::of(&server.api(), "1").await.is_empty(), "something was imported");
     let skipped = import(&server, &path, &["--skip-bad"]);
-    says(&skipped, 0, &["2,498 imported"]);
+    skipped.says(0, &["2,498 imported"]);
     assert_eq!(inbox::of(&server.api(), "1").await.len(), 2_498);
 
     let other = file(&home, &json!([{"model": "a.member", "pk": 1, "fields": {"username": "m"}}]));
-    says(&import(&server, &other, &[]), 65, &["skipped        a.member: 1", "--user-model"]);
-    says(&import(&server, &other, &["--user-model", "a.Member"]), 0, &["users          1 imported"]);
+    import(&server, &other, &[]).says(65, &["skipped        a.member: 1", "--user-model"]);
+    import(&server, &other, &["--user-model", "a.Member"]).says(0, &["users          1 imported"]);
     let two = file(
         &home,
         &json!([notification(1, 1), {"model": "b.notification", "pk": 1, "fields": notification(1, 1)["fields"]}]),
     );
-    says(&import(&server, &two, &[]), 65, &["b.notification or inbox.notification", "--notification-model"]);
+    import(&server, &two, &[]).says(65, &["b.notification or inbox.notification", "--notification-model"]);
     std::fs::write(&two, "[{\"model\": ").expect("written");
-    says(&import(&server, &two, &[]), 65, &["is no file of dumpdata", "line 1"]);
-    says(&import(&server, &home.path().join("none"), &[]), 65, &["cannot be read"]);
+    import(&server, &two, &[]).says(65, &["is no file of dumpdata", "line 1"]);
+    import(&server, &home.path().join("none"), &[]).says(65, &["cannot be read"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,7 +167,7 @@ async fn an_import_that_was_killed_or_whose_server_was_goes_on_where_it_stood() 
     let live = server.api().notify("2", "meanwhile").await;
     assert_eq!(live, ALL + 1);
     let run = import(&server, &path, &[]);
-    says(&run, 0, &["imported", "were there already"]);
+    run.says(0, &["imported", "were there already"]);
     let all = inbox::of(&server.api(), "1").await;
     assert_eq!(all.keys().copied().collect::<Vec<_>>(), (1..=ALL).collect::<Vec<_>>());
     assert!(all.iter().all(|(id, item)| item["title"] == format!("n{id}")));
@@ -230,7 +210,7 @@ async fn what_django_writes_today_is_read_in_every_shape() {
         assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
         std::fs::write(&path, dump.stdout).expect("written");
         let server = Server::dev();
-        says(&import(&server, &path, &[]), 0, &["12 imported"]);
+        import(&server, &path, &[]).says(0, &["12 imported"]);
         check_sample(&server).await;
     }
 }

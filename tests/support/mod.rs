@@ -4,7 +4,7 @@
 //! directory. The library serves only to sign tokens. No test sleeps to wait: a start is waited for by the line that
 //! the server prints, an event by a marker that is sent after it and must come after it ([`Socket::until_marker`]).
 //!
-//! [`server`]: the process · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
+//! [`server`]: the process · [`program`]: its other commands · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
 //! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be
 //! cut · [`python`]: packages.
 
@@ -15,6 +15,7 @@ pub mod api;
 pub mod forwarder;
 pub mod frames;
 pub mod inbox;
+pub mod program;
 pub mod python;
 pub mod random;
 pub mod server;
