@@ -76,6 +76,8 @@ pub async fn write(number: usize, (api, address): (Api, SocketAddr), told: Arc<T
     page.skip_greeting().await;
     for nth in 0.. {
         if told.stopped.load(Ordering::Acquire) {
+            // What the page marked is marked, so that whoever reads now reads what stays.
+            page.until_pong().await;
             return;
         }
         let (title, body) = if nth % 3 == 0 {
