@@ -74,8 +74,10 @@ pub const RESUME_WAIT: Duration = Duration::from_secs(1);
 pub const RESUME_PAGE_EVENTS: usize = 256;
 /// See [`RESUME_PAGE_EVENTS`].
 pub const RESUME_PAGE_BYTES: usize = 64 << 10;
-/// Frames in one message of a resume.
+/// Frames in one message of a resume, and bytes after which none is added: a slow reader gets somewhere with each.
 pub const RESUME_MESSAGE_FRAMES: usize = 64;
+/// See [`RESUME_MESSAGE_FRAMES`].
+pub const RESUME_MESSAGE_BYTES: usize = 4 << 10;
 /// Entries in one page of a greeting's `online_users`, v1.
 pub const ONLINE_PAGE: usize = 500;
 /// Connections of this node that are not (or not yet) WebSockets.

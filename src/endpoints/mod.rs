@@ -12,7 +12,7 @@ pub use desk::PresenceDesk;
 
 use crate::{
     auth::Identity,
-    config::limits::{RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
+    config::limits::{RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
     protocol::{
         BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Token, UserId,
         edition::{self, with_pos},
@@ -213,12 +213,15 @@ impl Endpoints {
         let Some(page) = page else { return Ok(None) };
         let mut messages = Vec::new();
         let mut waiting: Vec<String> = Vec::new();
-        let mut stands = after;
+        let (mut stands, mut bytes) = (after, 0);
         for (pos, frames) in page.events {
             // What happened at one position stays in one message: a cursor never stands within it.
-            if waiting.len() >= RESUME_MESSAGE_FRAMES && pos != stands {
+            let is_full = waiting.len() >= RESUME_MESSAGE_FRAMES || bytes >= RESUME_MESSAGE_BYTES;
+            if is_full && pos != stands {
                 messages.push(edition::message(&std::mem::take(&mut waiting), None));
+                bytes = 0;
             }
+            bytes += frames.iter().map(String::len).sum::<usize>();
             let cursor = self.records.cursor(pos);
             waiting.extend(frames.iter().map(|frame| with_pos(frame, cursor)));
             stands = pos;

@@ -92,7 +92,7 @@ pub enum BadFrame {
     #[error("token must be a string: a new JWT of the same user")]
     Token,
     /// The endpoint does not know the `type`.
-    #[error("this endpoint does not know the type {0:?}")]
+    #[error("this endpoint does not know the type {0:?}; \"type\" is a string like \"heartbeat\"")]
     UnknownType(String),
 }
 
