@@ -44,6 +44,9 @@ pub enum ServerError {
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The cluster has no place for this node any more.
+    #[error("the cluster refuses this node: {0}")]
+    Refused(String),
     /// A part that the server cannot do without has failed; the log says which.
     #[error("the server stopped because a part of it failed; what was acknowledged is on disk")]
     Failed,
@@ -100,8 +103,12 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        tracker.spawn(retention::keep(records.clone(), config.retention.clone(), shutdown.clone()));
-        tracker.spawn(retention::keep_journal(records.clone(), config.retention.clone(), shutdown.clone()));
+        let leading = || {
+            let node = node.clone();
+            (move || node.is_leader(), shutdown.clone())
+        };
+        tracker.spawn(retention::keep(records.clone(), config.retention.clone(), leading()));
+        tracker.spawn(retention::keep_journal(records.clone(), config.retention.clone(), leading()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let door = Arc::new(Door::new(&config.auth, config.server.dev));
         let house = Arc::new(House::new(endpoints, broker.clone(), (door.clone(), &config.limits)));
@@ -184,7 +191,11 @@ impl Server {
         if tokio::time::timeout(STOP_TIMEOUT, self.tracker.wait()).await.is_err() {
             tracing::warn!(tasks = self.tracker.len(), "some tasks did not end in time");
         }
-        if failed { Err(ServerError::Failed) } else { Ok(()) }
+        match self.node.failure() {
+            Some(why) => Err(ServerError::Refused(why)),
+            None if failed => Err(ServerError::Failed),
+            None => Ok(()),
+        }
     }
 
     async fn drain(&self) {

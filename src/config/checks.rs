@@ -1,7 +1,7 @@
 //! Mistakes that no setting makes alone.
 
 use super::{
-    Config,
+    Config, cluster,
     keys::MAKE_A_SECRET,
     load::Places,
     mistake::{Mistake, Place},
@@ -15,23 +15,24 @@ pub(super) fn check(config: &Config, places: &Places) -> Vec<Mistake> {
     checks.listeners();
     checks.tls();
     checks.limits();
+    cluster::check(&mut checks);
     checks.mistakes
 }
 
-struct Checks<'a> {
-    config: &'a Config,
+pub(super) struct Checks<'a> {
+    pub(super) config: &'a Config,
     places: &'a Places,
     mistakes: Vec<Mistake>,
 }
 
 impl Checks<'_> {
     /// At the place of the first of `paths` that was given.
-    fn wrong(&mut self, paths: &[&str], what: impl Into<String>, right: impl Into<String>) {
+    pub(super) fn wrong(&mut self, paths: &[&str], what: impl Into<String>, right: impl Into<String>) {
         let place = paths.iter().find_map(|path| self.places.get(path)).cloned().unwrap_or(Place::Nowhere);
         self.mistakes.push(Mistake::new(&place, what, right));
     }
 
-    fn given(&self, path: &str) -> bool {
+    pub(super) fn given(&self, path: &str) -> bool {
         self.places.contains_key(path)
     }
 

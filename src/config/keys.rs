@@ -31,6 +31,34 @@ pub(super) fn read_api_keys(config: &mut Config, node: &Node, mistakes: &mut Vec
     config.auth.api_keys = rows.iter().filter_map(|row| api_key(row, mistakes)).collect();
 }
 
+/// Reads a section's own `secret`.
+pub(super) fn read_secret(setting: &'static str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Vec<u8>> {
+    let mut table = Table { setting, place: &node.place, entries: &[], mistakes };
+    match text(&node.raw) {
+        Some(secret) => table.check_secret(secret, &node.place),
+        None => {
+            table.wrong(&node.place, "secret", &format!("is {}", node.raw.kind()), MAKE_A_SECRET);
+            None
+        }
+    }
+}
+
+/// Reads a section's own `secret_file`.
+pub(super) fn read_secret_at(setting: &'static str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Vec<u8>> {
+    let mut table = Table { setting, place: &node.place, entries: &[], mistakes };
+    match text(&node.raw).map(|path| read_secret_file(Path::new(path))) {
+        Some(Ok(secret)) => table.check_secret(&secret, &node.place),
+        Some(Err(why)) => {
+            table.wrong(&node.place, "secret_file", "is wrong", why);
+            None
+        }
+        None => {
+            table.wrong(&node.place, "secret_file", &format!("is {}", node.raw.kind()), "write a path");
+            None
+        }
+    }
+}
+
 fn looks_structured(text: &str) -> bool {
     text.trim_start().starts_with(['[', '{'])
 }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod checks;
+mod cluster;
 mod describe;
 mod keys;
 pub mod limits;
@@ -19,6 +20,8 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cluster::peer_address;
+pub use cluster::{Cluster, ClusterTls};
 pub use auth::{ApiKey, Auth, JwtAlgorithm, JwtKey, Scope};
 pub use describe::{default_toml, environment_help};
 pub use limits::Limits;

@@ -2,6 +2,7 @@
 
 use super::{
     Config, OriginPattern, Tls,
+    cluster::CLUSTER,
     keys::{read_api_keys, read_jwt_keys},
     mistake::Mistake,
     raw::Node,
@@ -41,6 +42,10 @@ pub(super) enum Kind {
         clear: fn(&mut Config),
         push: fn(&mut Config, &str) -> Result<(), String>,
     },
+    /// A string that no message quotes.
+    Secret {
+        read: fn(&mut Config, &Node, &mut Vec<Mistake>),
+    },
     Tables {
         /// TOML, uncommented.
         example: &'static str,
@@ -67,6 +72,7 @@ impl Setting {
             Kind::Text { example, .. } => format!("a string like {example:?}"),
             Kind::List { example, .. } => format!("an array of strings like {example}"),
             Kind::Tables { .. } => "an array of tables".into(),
+            Kind::Secret { .. } => "a string".into(),
         }
     }
 }
@@ -97,13 +103,19 @@ macro_rules! switch {
         }
     };
 }
+pub(super) use {integer, switch};
 
 const SECONDS_MAX: u64 = 86_400;
 const BYTES_MAX: u64 = 1 << 40;
 
-/// All settings, in the order of the file. Tables stand last in their section: in TOML, a key after
+/// Every setting, in the order of the file.
+pub(super) fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
+    NODE_SETTINGS.iter().chain(CLUSTER)
+}
+
+/// All but `[cluster]`, which has a file of its own. Tables stand last in their section: in TOML, a key after
 /// `[[auth.jwt]]` belongs to that table.
-pub(super) static SETTINGS: &[Setting] = &[
+static NODE_SETTINGS: &[Setting] = &[
     Setting {
         path: "server.listen",
         doc: "Address of WebSocket and HTTP.",
@@ -285,11 +297,11 @@ tenant = "default""#,
     },
 ];
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned())
 }
 
-fn filled(text: &str) -> Result<&str, String> {
+pub(super) fn filled(text: &str) -> Result<&str, String> {
     if text.trim().is_empty() { Err("it must not be empty; leave the setting out instead".into()) } else { Ok(text) }
 }
 

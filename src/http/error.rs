@@ -197,6 +197,7 @@ impl From<Rejection> for ApiError {
         match rejection {
             Rejection::KeyReused => Self::KeyReused,
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
+            Rejection::Wiped { .. } | Rejection::Removed { .. } => Self::Invalid { field: None, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }
     }

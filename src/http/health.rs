@@ -14,7 +14,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> impl IntoResponse {
     let inner = &api.inner;
     let (status, word) = if !inner.readiness.is_ready() {
         (StatusCode::SERVICE_UNAVAILABLE, inner.readiness.as_str())
-    } else if inner.node.is_leader() {
+    } else if inner.node.is_ready() {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "no_quorum")

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, inbox, journal, keys::Key, presence, rows::Node, subscriptions, txn::Txn,
+    idempotency, inbox, journal, keys::Key, members, presence, rows::Node, subscriptions, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -128,6 +128,8 @@ impl<S: Read> Step<'_, '_, S> {
             Op::NoteActivity { users } => presence::note_activity(self, users),
             Op::BeginHistory { id } => journal::begin_history(self, *id),
             Op::TrimJournal { through } => journal::trim(self, *through),
+            Op::EnterNode { node, incarnation } => members::enter(self, *node, *incarnation),
+            Op::RemoveNode { node } => members::remove(self, *node),
         }
     }
 

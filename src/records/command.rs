@@ -209,6 +209,18 @@ pub enum Op {
         /// The last bucket that goes.
         through: u64,
     },
+    /// A node with this data directory is one of the cluster; refused if its id has ever been another's.
+    EnterNode {
+        /// Which.
+        node: NodeId,
+        /// Of its data directory.
+        incarnation: [u8; 16],
+    },
+    /// A node was taken out of the cluster, for ever.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 impl Op {
@@ -348,5 +360,24 @@ pub enum Rejection {
         what: String,
         /// The bound.
         max: u64,
+    },
+    /// The node was wiped: its id belongs to a data directory that is gone.
+    #[error(
+        "node {node} has lost the data directory that it joined the cluster with, and with it what it had promised: \
+         take it out (`carillon cluster remove {node}`), give the machine a new server.node_id and an empty data \
+         directory, and add it again"
+    )]
+    Wiped {
+        /// Which.
+        node: NodeId,
+    },
+    /// The node was taken out.
+    #[error(
+        "node {node} was removed from this cluster, and its id is never used again: give the machine a new \
+         server.node_id and an empty data directory, and add it again"
+    )]
+    Removed {
+        /// Which.
+        node: NodeId,
     },
 }

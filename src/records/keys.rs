@@ -30,6 +30,7 @@ pub(crate) enum Table {
     Journal = 21,
     JournalBuckets = 22,
     JournalEvents = 23,
+    Members = 40,
 }
 
 /// A row's key.
@@ -105,6 +106,11 @@ impl Key {
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {
         Self::new(Table::Nodes).number(node)
+    }
+
+    /// A node as a member of the cluster.
+    pub(crate) fn member(node: NodeId) -> Self {
+        Self::new(Table::Members).number(node)
     }
 
     /// A full bucket of the journal.

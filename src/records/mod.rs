@@ -16,6 +16,7 @@ pub mod inbox;
 pub mod journal;
 mod json;
 mod keys;
+pub mod members;
 pub mod presence;
 mod proposer;
 pub mod retention;

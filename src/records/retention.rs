@@ -25,14 +25,17 @@ enum KeepError {
     Propose(#[from] ProposeError),
 }
 
-/// Runs until `shutdown`, a round a minute.
-pub async fn keep(records: Records, settings: Retention, shutdown: CancellationToken) {
+/// Runs until `shutdown`, a round a minute. Of several nodes only the one that `leads` does something: each proposal is
+/// worth making once.
+pub async fn keep(records: Records, settings: Retention, (leads, shutdown): (impl Fn() -> bool, CancellationToken)) {
     loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            round = round(&records, &settings) => if let Err(error) = round {
-                tracing::warn!(%error, "retention goes on in a minute");
-            },
+        if leads() {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                round = round(&records, &settings) => if let Err(error) = round {
+                    tracing::warn!(%error, "retention goes on in a minute");
+                },
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -41,12 +44,19 @@ pub async fn keep(records: Records, settings: Retention, shutdown: CancellationT
     }
 }
 
-/// Cuts the way back for resumes, by age and size; runs until `shutdown`.
-pub async fn keep_journal(records: Records, settings: Retention, shutdown: CancellationToken) {
+/// Cuts the way back for resumes, by age and size; runs until `shutdown`, and works while this node `leads`.
+pub async fn keep_journal(
+    records: Records,
+    settings: Retention,
+    (leads, shutdown): (impl Fn() -> bool, CancellationToken),
+) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(JOURNAL_ROUND) => {}
+        }
+        if !leads() {
+            continue;
         }
         if let Err(error) = trim_journal(&records, &settings).await {
             tracing::warn!(%error, "the journal of events is cut later");

@@ -7,6 +7,7 @@
 //! | [`tables`] | the applied state, on sled | one atomic commit per apply; `open` notices every lost or changed record |
 //! | [`snapshot`] | whole states as files | complete and checksummed, or not there |
 //! | [`codec`] | bytes of typed values | a version byte first, a limit when decoding |
+//! | [`note`] | a small value in a file | replaced as a whole |
 //! | [`space`], [`lock`] | free space, ballast, one process per directory | |
 //!
 //! Every write that must be in the file system before another one is ordered by an `fsync` in between: of the file for
@@ -17,6 +18,7 @@ mod digest;
 mod files;
 pub mod lock;
 pub mod log;
+pub mod note;
 pub mod snapshot;
 pub mod space;
 pub mod tables;
@@ -24,5 +26,6 @@ pub mod tables;
 pub use codec::CodecError;
 pub use lock::{DirLock, LockError};
 pub use log::{Log, LogError, LogOptions, LogState, LogStats};
+pub use note::NoteError;
 pub use snapshot::{SnapshotError, SnapshotFile, SnapshotWriter, Snapshots};
 pub use tables::{Direction, MemoryTables, Read, TableError, Tables, Writes};
