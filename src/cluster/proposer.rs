@@ -156,10 +156,12 @@ impl BatchingProposer {
             let taken = match route {
                 Some(route) => {
                     let attempt = self.attempt(route, (&mut sealed.bytes, &mut sealed.batch));
+                    // Here the attempt ends by itself, right after: openraft complains if nobody waits for its answer.
+                    let is_elsewhere = route != Route::Here;
                     tokio::select! {
                         biased;
-                        told = &mut sealed.told => return told.map_or(Sent::Expired, Sent::Done),
                         taken = attempt => taken,
+                        told = &mut sealed.told, if is_elsewhere => return told.map_or(Sent::Expired, Sent::Done),
                         // What the old leader took, the new one may have or not.
                         () = self.deposed(route) => Proposed::Unknown,
                         () = sealed.answers.expired() => return Sent::Expired,
