@@ -2,9 +2,11 @@
 //!
 //! What a command makes goes to standard output, what it has to say to standard error.
 
+mod cluster;
 mod config;
 mod duration;
 mod exit;
+mod http;
 mod key;
 mod ping;
 pub mod serve;
@@ -40,6 +42,8 @@ enum Command {
     Config(config::Command),
     /// Ask a server whether it is ready for traffic.
     Ping(ping::Arguments),
+    /// Look at a cluster, add a node to it, take one out.
+    Cluster(cluster::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -54,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Key(command) => key::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Ping(arguments) => ping::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
     };
     match done {
         Ok(()) => Exit::Done.into(),

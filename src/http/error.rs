@@ -4,6 +4,7 @@
 
 use crate::{
     broker::Overloaded,
+    cluster::ChangeError,
     config::Scope,
     records::{ProposeError, RecordsError, Rejection},
 };
@@ -181,6 +182,16 @@ impl From<RecordsError> for ApiError {
     fn from(error: RecordsError) -> Self {
         tracing::error!(%error, "a call cannot be answered: rows cannot be read");
         Self::Internal
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NoLeader => Self::Propose(ProposeError::NoQuorum),
+            ChangeError::Unknown => Self::Propose(ProposeError::OutcomeUnknown),
+            ChangeError::Refused(_) | ChangeError::Alone => Self::Invalid { field: None, message: error.to_string() },
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use super::ApiError;
 use crate::{
     config::limits::{JSON_DEPTH_MAX, USER_IDS_MAX},
-    protocol::UserId,
+    protocol::{NodeId, UserId},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -145,6 +145,14 @@ impl Object {
     /// `user_id`, which must be there.
     pub(super) fn user(&mut self, name: &'static str) -> Result<UserId, ApiError> {
         self.optional_user(name)?.ok_or_else(|| missing(name, "a user id: a JSON integer or a string"))
+    }
+
+    /// A node's number, which must be there.
+    pub(super) fn node_id(&mut self, name: &'static str) -> Result<NodeId, ApiError> {
+        let raw = self.optional(name).ok_or_else(|| missing(name, "a node's number, 1 to 65535"))?;
+        serde_json::from_str(raw.get()).ok().filter(|id| (1..=65_535).contains(id)).ok_or_else(|| {
+            ApiError::invalid(name, format!("{name} must be a node's number, 1 to 65535, not {}", shown(raw.get())))
+        })
     }
 
     /// Everything was taken.

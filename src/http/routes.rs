@@ -61,4 +61,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/presence" Read calls::online;
     GET "/users/{id}/presence" Read calls::presence_of;
     GET "/stats" Read calls::stats;
+    GET "/cluster" Admin calls::cluster::status;
+    POST "/cluster/members" Admin calls::cluster::add;
+    DELETE "/cluster/members/{nid}" Admin calls::cluster::remove;
 };

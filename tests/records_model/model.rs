@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 
 #[derive(Default)]
 pub struct Model {
+    /// Node ids with their incarnations, and whether they were removed.
+    members: std::collections::BTreeMap<u64, ([u8; 16], bool)>,
     tenants: HashMap<Tenant, Of>,
     /// Present boot of the node.
     epoch: u64,
@@ -141,6 +143,17 @@ impl Model {
             Op::Expire { user, keep, before } => of.expire(user, *keep, *before),
             Op::UpdateSubscription { user, data } => of.subscribe(user, data),
             Op::BeginHistory { .. } => Reply::Done,
+            Op::EnterNode { node, incarnation } => {
+                match self.members.entry(*node).or_insert((*incarnation, false)) {
+                    (_, true) => Reply::Rejected(Rejection::Removed { node: *node }),
+                    (known, false) if known != incarnation => Reply::Rejected(Rejection::Wiped { node: *node }),
+                    _ => Reply::Done,
+                }
+            }
+            Op::RemoveNode { node } => {
+                self.members.entry(*node).or_default().1 = true;
+                Reply::Done
+            }
             // Its own check holds the journal against what was announced.
             Op::TrimJournal { .. } => Reply::Progress { removed: u64::MAX, more: false },
             Op::RaiseAlert { .. } => {

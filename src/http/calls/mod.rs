@@ -3,6 +3,7 @@
 
 pub(super) mod admin;
 mod batch;
+pub(super) mod cluster;
 mod groups;
 mod inbox;
 mod notifications;
