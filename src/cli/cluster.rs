@@ -126,7 +126,11 @@ fn table(status: &Value) -> String {
     };
     let leader = status["leader"].as_u64().map_or("no leader".to_owned(), |id| format!("node {id} leads"));
     let _ = writeln!(out, "cluster {cluster}, term {}, {leader}", status["term"]);
-    let _ = writeln!(out, "{:>5}  {:<28} {:<8} {:<12} {:>12} {:>8} {:>9}", "node", "address", "role", "link", "applied", "behind", "ping");
+    let _ = writeln!(
+        out,
+        "{:>5}  {:<28} {:<8} {:<12} {:>12} {:>8} {:>9}",
+        "node", "address", "role", "link", "applied", "behind", "ping"
+    );
     for member in status["members"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let is_self = member["id"] == status["node"]["id"];
         let link = match (is_self, member["is_reachable"].as_bool()) {

@@ -54,11 +54,7 @@ impl Target {
     }
 
     /// Asks on a connection of its own: the status and the body.
-    pub(super) async fn ask(
-        &self,
-        question: Question<'_>,
-        patience: Duration,
-    ) -> Result<(StatusCode, String), String> {
+    pub(super) async fn ask(&self, question: Question<'_>, patience: Duration) -> Result<(StatusCode, String), String> {
         let asked = tokio::time::timeout(patience, self.ask_patiently(question)).await;
         asked.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
     }

@@ -83,8 +83,7 @@ impl Identity {
             Some(bytes) => codec::decode::<Stored>(&bytes)?,
             None => {
                 let incarnation = draw()?;
-                let stored =
-                    Stored { node, incarnation, cluster: None, is_forming: false, boots: 0, installing: None };
+                let stored = Stored { node, incarnation, cluster: None, is_forming: false, boots: 0, installing: None };
                 note::write(&path, &codec::encode(&stored)?)?;
                 stored
             }

@@ -17,12 +17,17 @@ use openraft::{BasicNode, ChangeMembers};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often a leader looks for learners that have caught up.
 const PROMOTION_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether this node reaches a majority.
+const GUARD_EVERY: Duration = Duration::from_millis(50);
+/// How long a majority must be reached again before this node may stand for election: until the leader, if there is one,
+/// has reached this node, too.
+const CONTENT_AFTER: Duration = Duration::from_millis(1_200);
 /// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
 const CLOSE_ENTRIES: u64 = 512;
 /// How long a change of the membership may take.
@@ -61,8 +66,7 @@ impl Membership {
     /// The members and their addresses: those of the log, else those that are to form the cluster.
     pub(crate) fn addresses(&self) -> BTreeMap<NodeId, String> {
         let metrics = self.leadership.raft().metrics().borrow().membership_config.clone();
-        let logged: BTreeMap<NodeId, String> =
-            metrics.nodes().map(|(id, node)| (*id, node.addr.clone())).collect();
+        let logged: BTreeMap<NodeId, String> = metrics.nodes().map(|(id, node)| (*id, node.addr.clone())).collect();
         if logged.is_empty() {
             return (*self.configured).clone();
         }
@@ -96,6 +100,25 @@ impl Membership {
                     Ok(Err(error)) => tracing::warn!(%error, nodes = ?ready, "these nodes do not vote yet"),
                     Err(_) => tracing::warn!(nodes = ?ready, "these nodes do not vote yet: no majority answers"),
                 }
+            }
+        }
+    }
+
+    /// Lets this node stand for election only while it reaches a majority, and has for a while: one that was cut off would
+    /// come back with a higher term and depose a leader that everybody else is content with.
+    pub(crate) async fn guard_elections(self, shutdown: CancellationToken) {
+        let raft = self.leadership.raft();
+        let mut reached_since: Option<Instant> = Some(Instant::now() - CONTENT_AFTER);
+        loop {
+            let voters = self.voters();
+            let own = self.leadership.node();
+            let reached = voters.iter().filter(|id| **id == own || self.links.is_up(**id, Kind::Raft)).count();
+            reached_since = if reached > voters.len() / 2 { reached_since.or(Some(Instant::now())) } else { None };
+            let may_stand = voters.len() <= 1 || reached_since.is_some_and(|since| since.elapsed() >= CONTENT_AFTER);
+            raft.runtime_config().elect(may_stand);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(GUARD_EVERY) => {}
             }
         }
     }
@@ -186,7 +209,9 @@ impl Membership {
         }
         let voters = self.voters();
         if voters.iter().all(|id| *id == node) {
-            return Err(ChangeError::Refused(format!("node {node} is the only one that votes: without it there is no cluster")));
+            return Err(ChangeError::Refused(format!(
+                "node {node} is the only one that votes: without it there is no cluster"
+            )));
         }
         let raft = self.leadership.raft();
         let ids = BTreeSet::from([node]);

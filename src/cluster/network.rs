@@ -29,6 +29,7 @@ type Appended = Result<AppendEntriesResponse<NodeId>, CallError>;
 pub(crate) struct Network {
     pub(crate) links: Links,
     pub(crate) snapshot_bytes_per_second: u64,
+    pub(crate) heartbeat: Duration,
 }
 
 /// Calls one node.
@@ -38,6 +39,7 @@ pub(crate) struct Caller {
     target: NodeId,
     address: String,
     snapshot_bytes_per_second: u64,
+    heartbeat: Duration,
     late: Option<Late>,
 }
 
@@ -60,6 +62,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             target,
             address: node.addr.clone(),
             snapshot_bytes_per_second: self.snapshot_bytes_per_second,
+            heartbeat: self.heartbeat,
             late: None,
         }
     }
@@ -84,6 +87,19 @@ async fn append(links: Links, target: NodeId, (kind, body): (Kind, bytes::Bytes)
     }
 }
 
+/// Heartbeats while a snapshot is under way: openraft sends none then, and the receiver would stand for election again
+/// and again. Completes when the receiver has seen another leader.
+async fn keep_following(links: Links, target: NodeId, (vote, every): (Vote, Duration)) -> Vote {
+    loop {
+        tokio::time::sleep(every).await;
+        let heartbeat = AppendEntriesRequest { vote, prev_log_id: None, entries: Vec::new(), leader_commit: None };
+        let Ok(body) = wire::encode(&Request::Append(heartbeat)) else { continue };
+        if let Ok(AppendEntriesResponse::HigherVote(other)) = append(links.clone(), target, (Kind::Raft, body)).await {
+            return other;
+        }
+    }
+}
+
 impl Caller {
     /// The answer to what was sent before, if that was the beginning of this.
     async fn late_answer(&mut self, rpc: &AppendEntriesRequest<TypeConfig>) -> Option<Appended> {
@@ -103,7 +119,9 @@ impl Caller {
         let matching = late.last;
         self.late = None;
         Some(match answered {
-            Ok(AppendEntriesResponse::Success) if matching < last => Ok(AppendEntriesResponse::PartialSuccess(matching)),
+            Ok(AppendEntriesResponse::Success) if matching < last => {
+                Ok(AppendEntriesResponse::PartialSuccess(matching))
+            }
             answered => answered,
         })
     }
@@ -146,8 +164,10 @@ impl RaftNetwork<TypeConfig> for Caller {
             address: self.address.clone(),
             bytes_per_second: self.snapshot_bytes_per_second,
         };
+        let following = keep_following(self.links.clone(), self.target, (vote, self.heartbeat));
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
+            vote = following => Ok(SnapshotResponse { vote }),
             sent = transfer::send(&self.links, to, (vote, snapshot)) => sent.map_err(|error| {
                 tracing::warn!(%error, node = self.target, "a snapshot was not sent");
                 StreamingError::Unreachable(Unreachable::new(&error))

@@ -125,7 +125,8 @@ impl Node {
             applied,
             position,
         };
-        let raft = open::start_raft(config, log.clone(), (machine, prepared.as_ref().map(|prepared| &prepared.links))).await?;
+        let raft =
+            open::start_raft(config, log.clone(), (machine, prepared.as_ref().map(|prepared| &prepared.links))).await?;
         let lease = Duration::from_millis(config.cluster.election_max_ms);
         let disk = (config.server.data_dir.clone(), config.storage.reserve_bytes);
         let leadership = Leadership::new(raft.clone(), id, lease, disk);

@@ -124,8 +124,7 @@ impl BatchingProposer {
             waiting.drain(..together).map(|p| (p.command, Some((p.since, p.answer)))).unzip();
         let batch = Batch { node: self.leadership.node(), epoch: self.epoch, sequence, commands };
         let told = self.told.lock().expect(sequence);
-        let mut sealed =
-            Sealed { bytes: None, batch: Some(batch), told, answers: Answers(answers), is_loose: false };
+        let mut sealed = Sealed { bytes: None, batch: Some(batch), told, answers: Answers(answers), is_loose: false };
         let sent = {
             let send = self.send(&mut sealed);
             tokio::pin!(send);

@@ -20,7 +20,8 @@ use crate::{
 };
 use bytes::{Buf, Bytes};
 use carillon_storage::{
-    CodecError, SnapshotError, note::checksum,
+    CodecError, SnapshotError,
+    note::checksum,
     snapshot::{SnapshotFile, Snapshots},
 };
 use openraft::{Snapshot, raft::SnapshotResponse};

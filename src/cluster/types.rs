@@ -1,9 +1,6 @@
 //! The types that openraft is instantiated with.
 
-use crate::{
-    protocol::NodeId,
-    records::Batch,
-};
+use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::snapshot::SnapshotFile;
 use openraft::BasicNode;
 

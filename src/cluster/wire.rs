@@ -1,6 +1,9 @@
 //! What nodes ask each other over links, and what they answer. Sent between releases: only ever appended.
 
-use super::{codec, types::{SnapshotMeta, TypeConfig, Vote}};
+use super::{
+    codec,
+    types::{SnapshotMeta, TypeConfig, Vote},
+};
 use crate::{protocol::NodeId, records::Batch};
 use bytes::Bytes;
 use carillon_storage::CodecError;
@@ -22,10 +25,7 @@ pub(crate) enum Request {
     /// Up to where everything is that was ever answered; for the leader.
     ReadIndex,
     /// A node that belongs to no cluster asks to be added.
-    Join {
-        node: NodeId,
-        address: String,
-    },
+    Join { node: NodeId, address: String },
     /// Change the membership; for the leader.
     Change(Change),
 }
@@ -33,10 +33,18 @@ pub(crate) enum Request {
 /// A change of who belongs to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
-    Add { node: NodeId, address: String },
-    Remove { node: NodeId },
+    Add {
+        node: NodeId,
+        address: String,
+    },
+    Remove {
+        node: NodeId,
+    },
     /// A member is reached at another address.
-    Move { node: NodeId, address: String },
+    Move {
+        node: NodeId,
+        address: String,
+    },
 }
 
 /// An answer to the question of the same name.

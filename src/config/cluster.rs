@@ -4,7 +4,7 @@ use super::{
     Config,
     checks::Checks,
     keys::{read_secret, read_secret_at},
-    limits::{PEERS_MAX, PEER_ADDRESS_BYTES_MAX},
+    limits::{PEER_ADDRESS_BYTES_MAX, PEERS_MAX},
     mistake::Mistake,
     raw::Node,
     schema::{Kind, Setting, address, filled, integer, switch},
@@ -242,7 +242,9 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     }
     let given = ["cluster.secret", "cluster.secret_file"].map(|path| checks.given(path));
     match given {
-        [true, true] => checks.wrong(&["cluster.secret_file"], "cluster.secret_file stands beside secret", "keep one of the two"),
+        [true, true] => {
+            checks.wrong(&["cluster.secret_file"], "cluster.secret_file stands beside secret", "keep one of the two")
+        }
         [false, false] => checks.wrong(
             &["cluster.listen"],
             "cluster.listen is set without cluster.secret",
@@ -278,7 +280,11 @@ fn check_tls(checks: &mut Checks<'_>) {
     let paths = ["cluster.tls_cert", "cluster.tls_key", "cluster.tls_ca"];
     let given = paths.map(|path| checks.given(path)).into_iter().filter(|given| *given).count();
     if given != 0 && given != paths.len() {
-        checks.wrong(&paths, "cluster.tls_cert, tls_key and tls_ca are not all set", "TLS between nodes needs all three, or none");
+        checks.wrong(
+            &paths,
+            "cluster.tls_cert, tls_key and tls_ca are not all set",
+            "TLS between nodes needs all three, or none",
+        );
     }
 }
 
@@ -295,10 +301,18 @@ fn check_reach(checks: &mut Checks<'_>) {
         );
     }
     if is_beyond && config.server.dev {
-        checks.wrong(&["cluster.listen"], "development mode has peers on this machine only", "listen on 127.0.0.1, or leave out --dev");
+        checks.wrong(
+            &["cluster.listen"],
+            "development mode has peers on this machine only",
+            "listen on 127.0.0.1, or leave out --dev",
+        );
     }
     let others = [Some(config.server.listen), config.server.admin_listen];
     if cluster.listen.is_some_and(|listen| listen.port() != 0 && others.contains(&Some(listen))) {
-        checks.wrong(&["cluster.listen"], "cluster.listen is the address of another listener", "give it a port of its own");
+        checks.wrong(
+            &["cluster.listen"],
+            "cluster.listen is the address of another listener",
+            "give it a port of its own",
+        );
     }
 }

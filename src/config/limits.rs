@@ -146,4 +146,4 @@ pub const LINK_EVENT_BYTES_MAX: usize = 8 << 20;
 /// One piece of a snapshot on its way.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
 /// How long a durable call may wait for a leader and its majority.
-pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
+pub const COMMIT_TIMEOUT: Duration = Duration::from_millis(1_900);

@@ -20,9 +20,9 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{ApiKey, Auth, JwtAlgorithm, JwtKey, Scope};
 pub(crate) use cluster::peer_address;
 pub use cluster::{Cluster, ClusterTls};
-pub use auth::{ApiKey, Auth, JwtAlgorithm, JwtKey, Scope};
 pub use describe::{default_toml, environment_help};
 pub use limits::Limits;
 pub use load::{Flag, load};

@@ -1,13 +1,7 @@
 //! Which node ids have been given to which data directories. An id is given once, for ever: a node that was wiped or
 //! removed cannot come back under it, for it has forgotten what it had promised.
 
-use super::{
-    RecordsError, Rejection, Reply,
-    apply::Step,
-    keys::Key,
-    rows::Member,
-    txn::get,
-};
+use super::{RecordsError, Rejection, Reply, apply::Step, keys::Key, rows::Member, txn::get};
 use crate::protocol::NodeId;
 use carillon_storage::tables::Read;
 

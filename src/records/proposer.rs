@@ -77,10 +77,12 @@ impl Proposer {
     /// When it was not taken; see [`ProposeError`].
     pub fn start(&self, command: Command) -> Result<Pending, ProposeError> {
         let (answer, answered) = oneshot::channel();
-        self.waiting.try_send(Proposal { command, since: Instant::now(), answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => ProposeError::NoQuorum,
-        })?;
+        self.waiting.try_send(Proposal { command, since: Instant::now(), answer }).map_err(
+            |refused| match refused {
+                mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => ProposeError::NoQuorum,
+            },
+        )?;
         Ok(Pending(answered))
     }
 }

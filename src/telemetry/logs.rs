@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 /// Libraries that talk of every step; what the setting says of them comes later and wins. openraft complains ten times a
 /// second of a peer that is away; the links say so once, and what stops a node the node says itself.
 const QUIET: &str =
-    "openraft=warn,openraft::replication=off,openraft::core::raft_core=off,openraft::raft=off,sled=warn";
+    "openraft=warn,openraft::replication=off,openraft::engine=off,openraft::core=off,openraft::raft=off,sled=warn";
 
 /// Starts logging as configured. The first call counts: a program that embeds the server and logs already
 /// keeps its own way, and so the answer is only whether this call was the one.

@@ -143,13 +143,11 @@ impl Model {
             Op::Expire { user, keep, before } => of.expire(user, *keep, *before),
             Op::UpdateSubscription { user, data } => of.subscribe(user, data),
             Op::BeginHistory { .. } => Reply::Done,
-            Op::EnterNode { node, incarnation } => {
-                match self.members.entry(*node).or_insert((*incarnation, false)) {
-                    (_, true) => Reply::Rejected(Rejection::Removed { node: *node }),
-                    (known, false) if known != incarnation => Reply::Rejected(Rejection::Wiped { node: *node }),
-                    _ => Reply::Done,
-                }
-            }
+            Op::EnterNode { node, incarnation } => match self.members.entry(*node).or_insert((*incarnation, false)) {
+                (_, true) => Reply::Rejected(Rejection::Removed { node: *node }),
+                (known, false) if known != incarnation => Reply::Rejected(Rejection::Wiped { node: *node }),
+                _ => Reply::Done,
+            },
             Op::RemoveNode { node } => {
                 self.members.entry(*node).or_default().1 = true;
                 Reply::Done

@@ -129,6 +129,28 @@ impl Server {
         }
     }
 
+    /// Starts a process that is not expected to become ready; its log says why.
+    pub fn launch(&mut self) {
+        assert!(self.running.is_none(), "it runs already");
+        let child = self.command().stdout(Stdio::null()).spawn().expect("the program starts");
+        self.running = Some(Running { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) });
+    }
+
+    /// SIGSTOP: it lives, and does nothing.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.running.as_ref().expect("running").child), Signal::STOP).expect("signalled");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.running.as_ref().expect("running").child), Signal::CONT).expect("signalled");
+    }
+
+    /// Whether it was started and not stopped since.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     cluster::service::Service,
-    config::limits::{LINK_HANDSHAKE_TIMEOUT, LINK_HANDSHAKES_MAX, LINK_QUEUE_MAX, LINK_REQUESTS_AT_ONCE, LINK_SILENCE_MAX, LINKS_MAX},
+    config::limits::{
+        LINK_HANDSHAKE_TIMEOUT, LINK_HANDSHAKES_MAX, LINK_QUEUE_MAX, LINK_REQUESTS_AT_ONCE, LINK_SILENCE_MAX, LINKS_MAX,
+    },
 };
 use bytes::Bytes;
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};

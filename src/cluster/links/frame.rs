@@ -67,7 +67,8 @@ fn take(read: &mut BytesMut, bytes_max: usize) -> io::Result<Option<Frame>> {
     read.advance(LENGTH_BYTES);
     let mut frame = read.split_to(length);
     let tag = usize::from(frame.get_u8());
-    let tag = *TAGS.get(tag).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a peer's frame has no known tag"))?;
+    let tag =
+        *TAGS.get(tag).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a peer's frame has no known tag"))?;
     let number = frame.get_u64_le();
     Ok(Some(Frame { tag, number, body: frame.freeze() }))
 }
@@ -127,7 +128,9 @@ impl Writer {
             }
             self.stream.flush().await
         };
-        tokio::time::timeout(LINK_WRITE_TIMEOUT, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tokio::time::timeout(LINK_WRITE_TIMEOUT, write)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         self.meter.increment((LENGTH_BYTES + length) as u64);
         Ok(())
     }
@@ -136,9 +139,7 @@ impl Writer {
 /// Both ends of a stream on which the handshake is done.
 pub(crate) fn frames(stream: Stream, kind: Kind) -> (Reader, Writer) {
     let (reading, writing) = tokio::io::split(stream);
-    let meter = |direction: &'static str| {
-        metrics::counter!(crate::telemetry::names::LINK_BYTES, "kind" => kind.name(), "direction" => direction)
-    };
+    let meter = |direction: &'static str| metrics::counter!(crate::telemetry::names::LINK_BYTES, "kind" => kind.name(), "direction" => direction);
     let bytes_max = kind.frame_bytes_max();
     let reader = Reader { stream: reading, read: BytesMut::new(), bytes_max, meter: meter("in") };
     (reader, Writer { stream: writing, bytes_max, meter: meter("out") })
@@ -154,7 +155,8 @@ mod tests {
             let (one, other) = tokio::io::duplex(buffer);
             let (_, mut writer) = frames(Box::new(one), Kind::Raft);
             let (mut reader, _) = frames(Box::new(other), Kind::Raft);
-            let sent: Vec<_> = TAGS.iter().zip(0_u64..).map(|(tag, n)| Frame::new(*tag, n << 33, vec![7; 50])).collect();
+            let sent: Vec<_> =
+                TAGS.iter().zip(0_u64..).map(|(tag, n)| Frame::new(*tag, n << 33, vec![7; 50])).collect();
             let copy = sent.clone();
             let sending = async move {
                 for frame in copy {

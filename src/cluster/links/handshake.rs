@@ -24,9 +24,13 @@ pub(crate) enum HandshakeError {
     Io(#[from] io::Error),
     #[error("it took too long")]
     Slow,
-    #[error("there is no Carillon peer at the other end: cluster.listen is a port of its own, not the one of WebSocket and HTTP")]
+    #[error(
+        "there is no Carillon peer at the other end: cluster.listen is a port of its own, not the one of WebSocket and HTTP"
+    )]
     NotAPeer,
-    #[error("the other end speaks version {theirs} of the peers' protocol, this node version {PROTOCOL}: run releases that fit together")]
+    #[error(
+        "the other end speaks version {theirs} of the peers' protocol, this node version {PROTOCOL}: run releases that fit together"
+    )]
     Version { theirs: u16 },
     #[error("cluster.secret is not the same at both ends: every node needs the same one")]
     Secret,
@@ -79,7 +83,9 @@ pub(super) async fn dial(
     // Whom this node dials, it wants: membership is for the other to check.
     let known = hello::Known { is_member: true, ..known };
     judge(&links.own(), hello::ANYBODY, (&reply.from, known, kind)).map_err(HandshakeError::Refuses)?;
-    adopt(links, &reply.from).await?;
+    if kind != Kind::Join {
+        adopt(links, &reply.from).await?;
+    }
     Ok(reply.from)
 }
 

@@ -74,7 +74,9 @@ pub(crate) enum Refusal {
          a node that is to change its cluster needs a new server.node_id and an empty data directory"
     )]
     OtherCluster { ours: ClusterId, theirs: ClusterId },
-    #[error("node {wanted} was dialled, and this is node {found}: an address in cluster.peers, or a server.node_id, is wrong")]
+    #[error(
+        "node {wanted} was dialled, and this is node {found}: an address in cluster.peers, or a server.node_id, is wrong"
+    )]
     OtherNode { wanted: NodeId, found: NodeId },
     #[error("it says that it is node {node}, which this node is itself: give every node a server.node_id of its own")]
     SameNode { node: NodeId },
@@ -89,7 +91,9 @@ pub(crate) enum Refusal {
          server.node_id and an empty data directory, and add it again"
     )]
     Removed { node: NodeId },
-    #[error("node {node} is no member of this cluster: add it with `carillon cluster add {node} HOST:PORT`, or start it with --join")]
+    #[error(
+        "node {node} is no member of this cluster: add it with `carillon cluster add {node} HOST:PORT`, or start it with --join"
+    )]
     NotMember { node: NodeId },
 }
 
@@ -228,9 +232,30 @@ mod tests {
             (&own, 1, party(1, Some(ours)), member, Kind::Raft, Some(Refusal::SameNode { node: 1 })),
             (&own, 1, party(2, Some(theirs)), member, Kind::Raft, Some(Refusal::OtherCluster { ours, theirs })),
             (&own, 1, party(2, None), member, Kind::Raft, None),
-            (&own, 1, Party { incarnation: [9; 16], ..two.clone() }, member, Kind::Raft, Some(Refusal::Wiped { node: 2 })),
-            (&own, 1, two.clone(), Known { is_removed: true, ..member }, Kind::Raft, Some(Refusal::Removed { node: 2 })),
-            (&own, 1, two.clone(), Known { is_removed: true, ..stranger }, Kind::Join, Some(Refusal::Removed { node: 2 })),
+            (
+                &own,
+                1,
+                Party { incarnation: [9; 16], ..two.clone() },
+                member,
+                Kind::Raft,
+                Some(Refusal::Wiped { node: 2 }),
+            ),
+            (
+                &own,
+                1,
+                two.clone(),
+                Known { is_removed: true, ..member },
+                Kind::Raft,
+                Some(Refusal::Removed { node: 2 }),
+            ),
+            (
+                &own,
+                1,
+                two.clone(),
+                Known { is_removed: true, ..stranger },
+                Kind::Join,
+                Some(Refusal::Removed { node: 2 }),
+            ),
             (&own, 1, two.clone(), stranger, Kind::Raft, Some(Refusal::NotMember { node: 2 })),
             (&own, 1, party(2, None), stranger, Kind::Join, None),
             (&fresh, 1, two.clone(), stranger, Kind::Raft, None),

@@ -7,7 +7,9 @@ use super::{
     kind::Kind,
 };
 use crate::{
-    config::limits::{LINK_BACKOFF, LINK_EVENT_BYTES_MAX, LINK_EVENTS_MAX, LINK_PING_EVERY, LINK_QUEUE_MAX, LINK_SILENCE_MAX},
+    config::limits::{
+        LINK_BACKOFF, LINK_EVENT_BYTES_MAX, LINK_EVENTS_MAX, LINK_PING_EVERY, LINK_QUEUE_MAX, LINK_SILENCE_MAX,
+    },
     protocol::NodeId,
     telemetry::names,
 };
@@ -155,7 +157,9 @@ impl Dialer {
                     let ended = self.serve(&peer, (reader, writer)).await;
                     tracing::debug!(peer = self.peer, kind = self.kind.name(), ?ended, "a link has ended");
                 }
-                Err(error) => self.links.complain(&format!("no link to node {} at {}: {error}", self.peer, self.address)),
+                Err(error) => {
+                    self.links.complain(&format!("no link to node {} at {}: {error}", self.peer, self.address))
+                }
             }
             self.empty();
             tokio::time::sleep(jittered(pause)).await;

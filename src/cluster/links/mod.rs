@@ -31,7 +31,10 @@ use line::Line;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{net::TcpStream, sync::watch};
@@ -60,6 +63,8 @@ struct Inner {
     /// How far peers have applied, as they said; the version changes with it.
     applied: watch::Sender<BTreeMap<NodeId, Applied>>,
     refused: watch::Sender<Option<String>>,
+    /// False for a node that waits to be added: any node of its cluster may call it.
+    knows_members: AtomicBool,
     /// Counts changes of who is a member.
     memberships: watch::Sender<u64>,
     said: Mutex<HashMap<String, Instant>>,
@@ -113,6 +118,7 @@ impl Links {
             peers: Mutex::default(),
             applied: watch::Sender::default(),
             refused: watch::Sender::default(),
+            knows_members: AtomicBool::new(false),
             memberships: watch::Sender::default(),
             said: Mutex::default(),
             tracker: parts.tracker.clone(),
@@ -123,6 +129,7 @@ impl Links {
 
     /// Keeps links to these nodes, and to no others; they are the members that this node knows.
     pub(crate) fn set_peers(&self, wanted: &BTreeMap<NodeId, String>) {
+        self.inner.knows_members.store(!wanted.is_empty(), Ordering::Release);
         self.change_peers(wanted);
         self.inner.memberships.send_modify(|count| *count += 1);
     }
@@ -230,7 +237,8 @@ impl Links {
             tracing::error!(%error, node, "what is known of a node cannot be read");
             None
         });
-        let is_member = self.inner.peers.lock().contains_key(&node);
+        let knows_members = self.inner.knows_members.load(Ordering::Acquire);
+        let is_member = !knows_members || self.inner.peers.lock().contains_key(&node);
         Known {
             is_member,
             incarnation: row.as_ref().map(|member| member.incarnation).filter(|known| *known != Incarnation::default()),

@@ -49,7 +49,8 @@ impl std::fmt::Debug for LinkTls {
 impl LinkTls {
     pub(super) fn new(tls: &ClusterTls) -> Result<Self, LinkTlsError> {
         let chain = certificates("cluster.tls_cert", &tls.cert)?;
-        let key_error = |why| LinkTlsError::File { setting: "cluster.tls_key", path: tls.key.display().to_string(), why };
+        let key_error =
+            |why| LinkTlsError::File { setting: "cluster.tls_key", path: tls.key.display().to_string(), why };
         let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(key_error)?;
         let mut roots = RootCertStore::empty();
         for authority in certificates("cluster.tls_ca", &tls.ca)? {

@@ -1,6 +1,9 @@
 //! Becoming able to serve without other nodes.
 
-use super::{Node, open::{self, StartError}};
+use super::{
+    Node,
+    open::{self, StartError},
+};
 use crate::{
     config::Config,
     protocol::{NodeId, Tenant},

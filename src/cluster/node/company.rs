@@ -1,16 +1,12 @@
 //! A node with company: its links, finding or forming its cluster, catching up with it, its first words in the log.
 
-use super::{
-    Node, Surroundings,
-    open::StartError,
-};
+use super::{Node, Surroundings, open::StartError};
 use crate::{
     cluster::{
         identity::{ClusterId, Identity},
         leader::{Leadership, Route},
         links::{
-            self, Applied, LinkError, Links,
-            accept,
+            self, Applied, LinkError, Links, accept,
             frame::{Frame, Tag},
             hello::ANYBODY,
             kind::Kind,
@@ -141,6 +137,7 @@ impl Prepared {
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
         tracker.spawn(membership.clone().follow(shutdown.clone()));
         tracker.spawn(membership.clone().promote(shutdown.clone()));
+        tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
         Company { links, identity, membership, service, settings: Arc::new(settings.clone()), epoch }
     }
 }
@@ -217,10 +214,13 @@ impl Node {
         let mut may_ask_at = Instant::now();
         while !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
             if let Some(at) = &company.settings.join {
-                if company.identity.cluster().is_none() && Instant::now() >= may_ask_at {
+                if Instant::now() >= may_ask_at {
                     may_ask_at = Instant::now() + JOIN_PAUSE;
                     match company.ask_to_join(at).await {
-                        Ok(()) => tracing::info!(at, "the cluster adds this node"),
+                        Ok(()) => {
+                            tracing::info!(at, "the cluster adds this node");
+                            may_ask_at += SAY_EVERY;
+                        }
                         Err(ChangeError::Refused(why)) => return Err(StartError::Refused(why)),
                         Err(error) => tracing::warn!(%error, at, "asking again to join"),
                     }

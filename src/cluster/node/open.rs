@@ -21,7 +21,7 @@ use carillon_storage::{
     log::Log,
     tables::{self, Tables},
 };
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// Bytes of the identity that a log gets when it is made.
 const IDENTITY_BYTES: usize = 16;
@@ -144,7 +144,8 @@ pub(super) async fn start_raft(
         None => Raft::new(id, raft_config, NoPeers, store, machine).await,
         Some(links) => {
             let snapshot_bytes_per_second = settings.snapshot_bytes_per_second;
-            let network = Network { links: links.clone(), snapshot_bytes_per_second };
+            let heartbeat = Duration::from_millis(settings.heartbeat_ms);
+            let network = Network { links: links.clone(), snapshot_bytes_per_second, heartbeat };
             Raft::new(id, raft_config, network, store, machine).await
         }
     };
