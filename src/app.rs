@@ -17,6 +17,7 @@ use crate::{
     transport::{self, Caps, Gate, Serving, TlsError},
 };
 mod demo;
+mod waiting;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -96,7 +97,9 @@ impl Server {
         let broker = Broker::start(&config.limits, shards, &shutdown, &tracker);
         let surroundings =
             Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
-        let node = Node::start(surroundings).await?;
+        // Alone it is up in a moment; with company it may wait long for the others.
+        let waiting = config.cluster.is_configured().then_some((&tls, &tracker));
+        let ((listener, admin), node) = waiting::room((listener, admin), waiting, Node::start(surroundings)).await?;
         let records = node.records().clone();
         if config.server.dev {
             demo::enter_users(&records).await;

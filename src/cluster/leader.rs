@@ -89,7 +89,7 @@ impl Leadership {
         let mut metrics = self.inner.raft.server_metrics();
         let gone = metrics.wait_for(|metrics| metrics.current_leader != Some(leader)).await.is_err();
         if gone {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -76,6 +76,14 @@ async fn ask(links: Links, target: NodeId, (kind, body): (Kind, bytes::Bytes)) -
     }
 }
 
+#[expect(clippy::result_large_err, reason = "openraft's error type")]
+fn joined(answered: Result<Appended, tokio::task::JoinError>) -> Appended {
+    match answered {
+        Ok(answered) => answered,
+        Err(error) => Err(NetworkError::new(&error).into()),
+    }
+}
+
 fn misunderstood() -> CallError {
     RPCError::Network(NetworkError::new(&AnyError::error("the peer answered another question")))
 }
@@ -115,7 +123,7 @@ impl Caller {
             }
             return None;
         }
-        let answered = (&mut late.answer).await.unwrap_or_else(|error| Err(NetworkError::new(&error).into()));
+        let answered = joined((&mut late.answer).await);
         let matching = late.last;
         self.late = None;
         Some(match answered {
@@ -139,7 +147,7 @@ impl RaftNetwork<TypeConfig> for Caller {
         }
         let asked = append(self.links.clone(), self.target, (Kind::Entries, body));
         let late = self.late.insert(Late { vote, prev, last, answer: self.links.spawn(asked) });
-        let answered = (&mut late.answer).await.unwrap_or_else(|error| Err(NetworkError::new(&error).into()));
+        let answered = joined((&mut late.answer).await);
         self.late = None;
         answered
     }

@@ -5,6 +5,7 @@
 
 mod alone;
 mod company;
+mod forming;
 mod housekeeping;
 mod open;
 

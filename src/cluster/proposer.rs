@@ -56,7 +56,9 @@ struct Sealed {
 }
 
 /// Who waits for a batch, in order; those that have waited too long are answered and gone.
-struct Answers(Vec<Option<(Instant, oneshot::Sender<Result<Committed, ProposeError>>)>>);
+struct Answers(Vec<Option<(Instant, Answerer)>>);
+
+type Answerer = oneshot::Sender<Result<Committed, ProposeError>>;
 
 /// What came of sending a batch.
 enum Sent {

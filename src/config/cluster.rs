@@ -243,7 +243,7 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     let given = ["cluster.secret", "cluster.secret_file"].map(|path| checks.given(path));
     match given {
         [true, true] => {
-            checks.wrong(&["cluster.secret_file"], "cluster.secret_file stands beside secret", "keep one of the two")
+            checks.wrong(&["cluster.secret_file"], "cluster.secret_file stands beside secret", "keep one of the two");
         }
         [false, false] => checks.wrong(
             &["cluster.listen"],

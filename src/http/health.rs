@@ -1,12 +1,17 @@
 //! `/healthz` says that the process lives, `/readyz` that it may take traffic.
 
-use super::Api;
+use super::{Api, Readiness};
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::json;
 
 /// Alive: the process answers.
 pub(super) async fn healthz() -> impl IntoResponse {
     Json(json!({"status": "ok"}))
+}
+
+/// Not ready: it waits for other nodes.
+pub(super) async fn starting() -> impl IntoResponse {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": Readiness::default().as_str()})))
 }
 
 /// Ready: recovered, leading or led, not draining.

@@ -1,8 +1,8 @@
 //! A cluster forms by itself, once; a single node grows to three; what is written anywhere is readable there at once.
 
 use crate::{
-    harness::{Cluster, free_addresses, options, titles},
-    support::{Options, until},
+    harness::{Cluster, free_addresses, options, peers, titles},
+    support::{Api, Options, until},
 };
 use serde_json::{Value, json};
 use std::process::Command;
@@ -57,11 +57,18 @@ async fn an_event_stored_through_one_node_is_shown_at_all_of_them() {
 async fn no_cluster_is_formed_until_every_founder_is_there() {
     let mut cluster = Cluster::prepare(3, |options| options);
     // Two of three would be a majority; but the third could be the one that remembers.
-    cluster.nodes[0].launch();
+    let address = free_addresses(1).remove(0);
+    cluster.nodes[0].launch_at(&address);
     cluster.nodes[1].launch();
     let said = |n: usize| cluster.nodes[n].log();
     until("waiting", || async { said(0).contains("no link to node 3").then_some(()) }).await;
     assert!(!said(0).contains("forming the cluster"), "{}", said(0));
+    // It says that it lives, and that it is not ready, for whoever watches over it.
+    let waiting = Api::new(address.parse().expect("an address"));
+    assert_eq!(waiting.get_root("/healthz").await.status, 200);
+    let ready = waiting.get_root("/readyz").await;
+    assert_eq!((ready.status, ready.body["status"].as_str()), (503, Some("starting")));
+    assert_eq!(waiting.get("/stats").await.code(), "not_ready");
     cluster.nodes[0].kill();
     cluster.nodes[1].kill();
     tokio::task::block_in_place(|| cluster.start_all());
@@ -136,4 +143,28 @@ fn carillon(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_carillon")).args(arguments).output().expect("it runs");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_tls_if_there_are_certificates_and_a_strangers_is_refused() {
+    let file = |name: &str| format!("{}/tests/cluster/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let with = |options: Options, node: &str, authority: &str| {
+        options
+            .set("CLUSTER__TLS_CERT", file(&format!("{node}.crt")))
+            .set("CLUSTER__TLS_KEY", file(&format!("{node}.key")))
+            .set("CLUSTER__TLS_CA", file(&format!("{authority}.crt")))
+    };
+    let mut cluster = tokio::task::block_in_place(|| Cluster::start_with(|options| with(options, "node", "ca")));
+    cluster.api(0).notify("1", "over TLS").await;
+    cluster.caught_up(2).await;
+    assert_eq!(titles(&cluster.api(2), "1").await, ["over TLS"]);
+    cluster.nodes[2].kill();
+    // It has the secret, and a certificate of another authority.
+    let dir = cluster.nodes[2].data_dir().to_owned();
+    let settings = options(3, &cluster.addresses[2]).set("CLUSTER__PEERS", peers(&cluster.addresses)).data_dir(&dir);
+    let mut stranger = with(settings, "stranger", "ca").prepare();
+    stranger.launch();
+    until("refused", || async { cluster.nodes[0].log().contains("a link from 127.0.0.1 is refused").then_some(()) })
+        .await;
+    assert!(!stranger.log().contains("Carillon is ready"));
 }

@@ -131,9 +131,16 @@ impl Server {
 
     /// Starts a process that is not expected to become ready; its log says why.
     pub fn launch(&mut self) {
+        self.launch_at("127.0.0.1:0");
+    }
+
+    /// The same, to be asked at this address.
+    pub fn launch_at(&mut self, address: &str) {
         assert!(self.running.is_none(), "it runs already");
-        let child = self.command().stdout(Stdio::null()).spawn().expect("the program starts");
-        self.running = Some(Running { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) });
+        let mut command = self.command();
+        let child = command.stdout(Stdio::null()).env("CARILLON_SERVER__LISTEN", address).spawn();
+        let address = address.parse().expect("an address");
+        self.running = Some(Running { child: child.expect("the program starts"), address });
     }
 
     /// SIGSTOP: it lives, and does nothing.
@@ -157,7 +164,10 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        command
+            .args(["serve", "--dev", "--data-dir"])
+            .arg(&self.data_dir)
+            .env("CARILLON_SERVER__LISTEN", "127.0.0.1:0");
         command.args(&self.options.args).envs(self.options.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         command

@@ -158,7 +158,7 @@ impl Dialer {
                     tracing::debug!(peer = self.peer, kind = self.kind.name(), ?ended, "a link has ended");
                 }
                 Err(error) => {
-                    self.links.complain(&format!("no link to node {} at {}: {error}", self.peer, self.address))
+                    self.links.complain(&format!("no link to node {} at {}: {error}", self.peer, self.address));
                 }
             }
             self.empty();

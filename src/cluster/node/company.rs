@@ -1,16 +1,11 @@
-//! A node with company: its links, finding or forming its cluster, catching up with it, its first words in the log.
+//! A node with company: its links, catching up with its cluster, its first words in the log, changing who belongs.
 
 use super::{Node, Surroundings, open::StartError};
 use crate::{
     cluster::{
         identity::{ClusterId, Identity},
         leader::{Leadership, Route},
-        links::{
-            self, Applied, LinkError, Links, accept,
-            frame::{Frame, Tag},
-            hello::ANYBODY,
-            kind::Kind,
-        },
+        links::{self, Applied, LinkError, Links, accept, kind::Kind},
         membership::{MemberStatus, Membership},
         service::{PeerEvent, Service},
         transfer::Receiving,
@@ -22,7 +17,6 @@ use crate::{
 };
 use bytes::Bytes;
 use carillon_storage::{log::Log, snapshot::Snapshots, tables::Tables};
-use openraft::BasicNode;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -35,13 +29,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two looks at whether what is waited for has come.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a node that waits says for whom.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+pub(super) const SAY_EVERY: Duration = Duration::from_secs(5);
 /// How long another node may take for a small answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause before a refused or unanswered request to join is made again.
-const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What is needed before openraft runs.
 pub(super) struct Prepared {
@@ -58,7 +50,7 @@ pub(crate) struct Company {
     pub(crate) identity: Arc<Identity>,
     pub(crate) membership: Membership,
     pub(crate) service: Service,
-    settings: Arc<config::Cluster>,
+    pub(super) settings: Arc<config::Cluster>,
     epoch: u64,
 }
 
@@ -144,33 +136,8 @@ impl Prepared {
 
 impl Company {
     /// Where peers reach this node.
-    fn own_address(&self) -> String {
+    pub(super) fn own_address(&self) -> String {
         self.settings.address_of(self.identity.node()).unwrap_or_default()
-    }
-
-    /// Those that form the cluster together; without a list this node alone.
-    fn founders(&self) -> BTreeMap<NodeId, String> {
-        if self.settings.peers.is_empty() {
-            return BTreeMap::from([(self.identity.node(), self.own_address())]);
-        }
-        self.settings.peers.clone()
-    }
-
-    /// Asks a node of the cluster to have this one added.
-    async fn ask_to_join(&self, at: &str) -> Result<(), ChangeError> {
-        let no_leader = |_| ChangeError::NoLeader;
-        let (_, mut reader, mut writer) = self.links.dial(at, ANYBODY, Kind::Join).await.map_err(|error| {
-            tracing::warn!(%error, at, "the cluster cannot be asked yet");
-            ChangeError::NoLeader
-        })?;
-        let request = Request::Join { node: self.identity.node(), address: self.own_address() };
-        let body = wire::encode(&request).map_err(|error| ChangeError::Refused(error.to_string()))?;
-        writer.send(Frame::new(Tag::Request, 1, body)).await.map_err(no_leader)?;
-        let frame = reader.next().await.map_err(|_| ChangeError::Unknown)?.ok_or(ChangeError::Unknown)?;
-        match wire::decode(&frame.body) {
-            Ok(Answer::Changed(changed)) => changed,
-            _ => Err(ChangeError::Unknown),
-        }
     }
 }
 
@@ -205,65 +172,6 @@ impl Node {
         }
     }
 
-    /// Waits until this node is in a membership, having done what is its own part in that.
-    async fn become_member(&self, company: &Company) -> Result<(), StartError> {
-        let raft_error = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
-        let founders = company.founders();
-        let is_first = founders.keys().next() == Some(&company.identity.node());
-        let mut said = Instant::now() - SAY_EVERY;
-        let mut may_ask_at = Instant::now();
-        while !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
-            if let Some(at) = &company.settings.join {
-                if Instant::now() >= may_ask_at {
-                    may_ask_at = Instant::now() + JOIN_PAUSE;
-                    match company.ask_to_join(at).await {
-                        Ok(()) => {
-                            tracing::info!(at, "the cluster adds this node");
-                            may_ask_at += SAY_EVERY;
-                        }
-                        Err(ChangeError::Refused(why)) => return Err(StartError::Refused(why)),
-                        Err(error) => tracing::warn!(%error, at, "asking again to join"),
-                    }
-                }
-            } else if is_first && self.may_form(company, &founders).await? {
-                let members: BTreeMap<_, _> =
-                    founders.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
-                tracing::info!(nodes = ?founders.keys(), "forming the cluster");
-                self.raft.initialize(members).await.map_err(|e| raft_error(&e))?;
-            }
-            if said.elapsed() >= SAY_EVERY {
-                said = Instant::now();
-                tracing::info!("waiting: {}", waits_for(company, &founders));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        if company.identity.is_forming() {
-            let identity = company.identity.clone();
-            tokio::task::spawn_blocking(move || identity.formed()).await??;
-        }
-        Ok(())
-    }
-
-    /// Whether this node, the first of the list, forms the cluster now: once every node of the list is there and belongs
-    /// to none. A majority would not do: the others might be a cluster already, and this node the one that was wiped.
-    async fn may_form(&self, company: &Company, founders: &BTreeMap<NodeId, String>) -> Result<bool, StartError> {
-        let (own, cluster) = (company.identity.node(), company.identity.cluster());
-        if cluster.is_some() && !company.identity.is_forming() {
-            return Ok(false); // It has become one of an existing cluster, which will call.
-        }
-        let met = company.links.met_peers();
-        let is_free = |id: &NodeId| {
-            let theirs = met.get(id).map(|(party, _)| party.cluster);
-            theirs.is_some_and(|theirs| theirs.is_none() || theirs == cluster) && company.links.is_up(*id, Kind::Calls)
-        };
-        let may = founders.keys().filter(|id| **id != own).all(is_free);
-        if may {
-            let identity = company.identity.clone();
-            tokio::task::spawn_blocking(move || identity.found_cluster()).await??;
-        }
-        Ok(may)
-    }
-
     /// Up to where everything is that was ever answered: asks the leader, whoever that is, until it says.
     async fn read_index(&self, company: &Company) -> u64 {
         let mut said = Instant::now();
@@ -278,7 +186,7 @@ impl Node {
             }
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
-                tracing::info!("waiting for a leader: {}", waits_for(company, &company.membership.addresses()));
+                tracing::info!("waiting for a leader: {}", company.waits_for(&company.membership.addresses()));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -381,24 +289,5 @@ async fn ask_read_index(links: &Links, leader: NodeId) -> Option<u64> {
     match wire::decode(&asked.ok()?.ok()?) {
         Ok(Answer::ReadIndex(index)) => index,
         _ => None,
-    }
-}
-
-/// For people.
-fn waits_for(company: &Company, nodes: &BTreeMap<NodeId, String>) -> String {
-    let own = company.identity.node();
-    let missing: Vec<String> = nodes
-        .iter()
-        .filter(|(id, _)| **id != own && !company.links.is_up(**id, Kind::Calls))
-        .map(|(id, address)| format!("node {id} at {address}"))
-        .collect();
-    match (missing.is_empty(), company.settings.join.is_some()) {
-        (false, _) => format!("no link to {}", missing.join(", ")),
-        (true, true) => "the cluster has not called yet".into(),
-        (true, false) if company.identity.cluster().is_some() => {
-            let own_address = company.own_address();
-            format!("the cluster has not called yet; `carillon cluster add {own} {own_address}` makes it")
-        }
-        (true, false) => "every node is there".into(),
     }
 }
