@@ -70,7 +70,8 @@ fn usage_errors_exit_with_64_and_say_what_would_be_right() {
         (&["config", "check"], "<FILE>"),
         (&["ping", "--url", "https://localhost"], "http://host:port"),
         (&["import", "dump.json"], "unrecognized subcommand"),
-        (&["cluster", "status"], "unrecognized subcommand"),
+        (&["cluster"], "Usage:"),
+        (&["cluster", "add", "4", "nowhere"], "HOST:PORT"),
     ];
     for (args, hint) in table {
         let run = carillon(args);

@@ -169,7 +169,7 @@ impl RaftNetwork<TypeConfig> for Caller {
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<TypeConfig, Fatal<NodeId>>> {
         let to = transfer::Destination {
             node: self.target,
-            address: self.address.clone(),
+            address: self.links.address_of(self.target).unwrap_or_else(|| self.address.clone()),
             bytes_per_second: self.snapshot_bytes_per_second,
         };
         let following = keep_following(self.links.clone(), self.target, (vote, self.heartbeat));

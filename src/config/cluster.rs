@@ -120,12 +120,15 @@ pub(super) static CLUSTER: &[Setting] = &[
     Setting {
         path: "cluster.secret",
         doc: "What proves that a peer is one of ours, the same on every node: 32 bytes or more, \"base64:…\" or as it stands.",
-        kind: Kind::Secret { read: |config, node, mistakes| secret(config, (node, false), mistakes) },
+        kind: Kind::Secret {
+            example: "base64:<32 bytes or more>",
+            read: |config, node, mistakes| secret(config, (node, false), mistakes),
+        },
     },
     Setting {
         path: "cluster.secret_file",
-        doc: "A file with the secret, instead of `secret`; not readable by everybody.",
-        kind: Kind::Secret { read: |config, node, mistakes| secret(config, (node, true), mistakes) },
+        doc: "A file with the secret, instead of `secret`: secret_file = \"/run/secrets/cluster\". Not readable by everybody.",
+        kind: Kind::Secret { example: "", read: |config, node, mistakes| secret(config, (node, true), mistakes) },
     },
     Setting {
         path: "cluster.join",
@@ -234,8 +237,8 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     }
     check_tls(checks);
     if !cluster.is_configured() {
-        let of_peers = ["cluster.peers", "cluster.join", "cluster.advertise"];
-        if let Some(path) = of_peers.into_iter().find(|path| checks.given(path)) {
+        let of_peers = [("cluster.peers", !cluster.peers.is_empty()), ("cluster.join", cluster.join.is_some())];
+        if let Some((path, _)) = of_peers.into_iter().find(|(_, is_set)| *is_set) {
             checks.wrong(&[path], format!("{path} is set without cluster.listen"), "peers must reach this node, too");
         }
         return;
@@ -252,18 +255,12 @@ pub(super) fn check(checks: &mut Checks<'_>) {
         ),
         _ => {}
     }
-    if !cluster.peers.is_empty() && !cluster.peers.contains_key(&id) {
+    // One that joins later needs no place in the list of those that form the cluster.
+    if cluster.join.is_none() && !cluster.peers.is_empty() && !cluster.peers.contains_key(&id) {
         checks.wrong(
             &["cluster.peers"],
             format!("cluster.peers has no node {id}, which is this node's server.node_id"),
-            "list this node, too, or set server.node_id (CARILLON_SERVER__NODE_ID) to one of the list",
-        );
-    }
-    if cluster.join.is_some() && !cluster.peers.is_empty() {
-        checks.wrong(
-            &["cluster.join", "cluster.peers"],
-            "cluster.join stands beside cluster.peers",
-            "nodes of the list form the cluster; one that joins later needs join alone",
+            "list this node, too; or set server.node_id (CARILLON_SERVER__NODE_ID) to one of the list; or start it with --join",
         );
     }
     if cluster.address_of(id).is_none() {

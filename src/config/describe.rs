@@ -39,7 +39,8 @@ fn lines(setting: &Setting, key: &str, config: &Config) -> Vec<String> {
             None => format!("# {key} = {}", toml::Value::String((*example).to_owned())),
         }],
         Kind::List { example, .. } => vec![format!("{key} = []"), format!("# {key} = {example}")],
-        Kind::Secret { .. } => vec![format!("# {key} = \"…\"")],
+        Kind::Secret { example: "", .. } => Vec::new(),
+        Kind::Secret { example, .. } => vec![format!("# {key} = {}", toml::Value::String((*example).to_owned()))],
         Kind::Tables { example, .. } => example.lines().map(|line| format!("# {line}")).collect(),
     }
 }

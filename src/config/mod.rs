@@ -7,6 +7,8 @@
 mod auth;
 mod checks;
 mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod describe;
 mod keys;
 pub mod limits;

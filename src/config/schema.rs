@@ -44,6 +44,8 @@ pub(super) enum Kind {
     },
     /// A string that no message quotes.
     Secret {
+        /// Empty for one that stands in for another: a file shows only that one.
+        example: &'static str,
         read: fn(&mut Config, &Node, &mut Vec<Mistake>),
     },
     Tables {

@@ -201,7 +201,7 @@ async fn what_is_not_there_is_404_and_another_method_405() {
         // Of a later release.
         ("POST", "/tickets"),
         ("GET", "/openapi.json"),
-        ("GET", "/cluster"),
+        ("GET", "/clusters"),
     ] {
         assert_eq!(api.call(method, path, "").await.error(), (404, "not_found".into(), None), "{method} {path}");
     }

@@ -168,6 +168,11 @@ impl Links {
         self.line(node, Kind::Events).ok_or(LinkError::Down)?.message(event)
     }
 
+    /// Where a node is dialled.
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<String> {
+        self.inner.peers.lock().get(&node).map(|peer| peer.address.clone())
+    }
+
     /// Whether a link of this kind to the node is up.
     pub(crate) fn is_up(&self, node: NodeId, kind: Kind) -> bool {
         self.line(node, kind).is_some_and(|line| line.is_up())
