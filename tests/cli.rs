@@ -56,7 +56,7 @@ fn admit(auth: &config::Auth, dev: bool, token: &str, endpoint: Endpoint) -> Opt
 
 #[test]
 fn usage_errors_exit_with_64_and_say_what_would_be_right() {
-    let table: [(&[&str], &str); 14] = [
+    let table: [(&[&str], &str); 15] = [
         (&[], "Usage:"),
         (&["srve"], "serve"),
         (&["serve", "--lisen", "127.0.0.1:1"], "--listen"),
