@@ -128,7 +128,8 @@ impl Node {
         };
         let raft =
             open::start_raft(config, log.clone(), (machine, prepared.as_ref().map(|prepared| &prepared.links))).await?;
-        let lease = Duration::from_millis(config.cluster.election_max_ms);
+        // Before that nobody else is elected: a node stands no earlier, and grants no earlier than half of that.
+        let lease = Duration::from_millis(config.cluster.election_max_ms.min(2 * config.cluster.election_min_ms));
         let disk = (config.server.data_dir.clone(), config.storage.reserve_bytes);
         let leadership = Leadership::new(raft.clone(), id, lease, disk);
         let data_dir = config.server.data_dir.as_path().into();

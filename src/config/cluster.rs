@@ -33,7 +33,7 @@ pub struct Cluster {
     pub heartbeat_ms: u64,
     /// Shortest time without a leader before an election.
     pub election_min_ms: u64,
-    /// Longest; also how long a leader's word holds.
+    /// Longest; each node has a part of the range by its id.
     pub election_max_ms: u64,
     /// How fast a snapshot is sent to a peer.
     pub snapshot_bytes_per_second: u64,
@@ -74,7 +74,7 @@ impl Default for Cluster {
             plaintext: false,
             join: None,
             heartbeat_ms: 80,
-            election_min_ms: 300,
+            election_min_ms: 250,
             election_max_ms: 500,
             snapshot_bytes_per_second: 64 << 20,
         }
@@ -175,7 +175,7 @@ pub(super) static CLUSTER: &[Setting] = &[
     integer!(
         cluster.election_max_ms,
         100..=20_000,
-        "Longest. A lost leader is replaced after this and a time between the two."
+        "Longest; divided among the nodes by their ids. A lost leader is replaced after about twice a node's own time."
     ),
     integer!(
         cluster.snapshot_bytes_per_second,

@@ -13,7 +13,7 @@ use crate::{
         types::Raft,
     },
     config::Config,
-    protocol::Pos,
+    protocol::{NodeId, Pos},
     records::{ProposeError, RecordsError, Roster},
 };
 use carillon_storage::{
@@ -21,10 +21,12 @@ use carillon_storage::{
     log::Log,
     tables::{self, Tables},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
 /// Bytes of the identity that a log gets when it is made.
 const IDENTITY_BYTES: usize = 16;
+/// Parts of the range of election times: as many as a cluster usually has nodes at most.
+const ELECTION_SLOTS: u64 = 5;
 /// Free space that a file holds back for the log on a full disk.
 const BALLAST_BYTES: u64 = 8 << 20;
 
@@ -128,11 +130,12 @@ pub(super) async fn start_raft(
     (machine, links): (StateMachine, Option<&Links>),
 ) -> Result<Raft, StartError> {
     let settings = &config.cluster;
+    let election = election_slot(config.server.node_id, (settings.election_min_ms, settings.election_max_ms));
     let raft_config = openraft::Config {
         cluster_name: "carillon".into(),
         heartbeat_interval: settings.heartbeat_ms,
-        election_timeout_min: settings.election_min_ms,
-        election_timeout_max: settings.election_max_ms,
+        election_timeout_min: election.start,
+        election_timeout_max: election.end,
         // Snapshots and purging follow the log's size, in `keep_house`.
         snapshot_policy: openraft::SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
@@ -152,6 +155,15 @@ pub(super) async fn start_raft(
     raft.map_err(|e| StartError::Raft(e.to_string()))
 }
 
+/// This node's part of the range of election times, ascending with its id. openraft draws a time once for each process,
+/// so two nodes that drew the same would stand against each other again and again; and of two votes of one term that
+/// of the higher id is the greater, so whoever stands later can be elected still, if the first lacks entries.
+fn election_slot(id: NodeId, (min, max): (u64, u64)) -> Range<u64> {
+    let width = (max.saturating_sub(min) / ELECTION_SLOTS).max(1);
+    let start = min + (id.saturating_sub(1) % ELECTION_SLOTS) * width;
+    start..start + width
+}
+
 /// Who this node is, if it may have company.
 pub(super) async fn identity(config: &Config) -> Result<Option<Arc<Identity>>, StartError> {
     if !config.cluster.is_configured() {
@@ -161,4 +173,17 @@ pub(super) async fn identity(config: &Config) -> Result<Option<Arc<Identity>>, S
     make_private(&dir)?;
     let identity = tokio::task::spawn_blocking(move || Identity::open(&dir, id)).await??;
     Ok(Some(Arc::new(identity)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn election_times_ascend_with_ids_and_do_not_overlap() {
+        let slots: Vec<_> = (1..=5).map(|id| election_slot(id, (250, 500))).collect();
+        assert_eq!(slots, [250..300, 300..350, 350..400, 400..450, 450..500]);
+        assert_eq!(election_slot(6, (250, 500)), 250..300);
+        assert_eq!(election_slot(3, (100, 101)), 102..103, "a range that is too small to be divided");
+    }
 }
