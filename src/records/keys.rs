@@ -30,7 +30,7 @@ pub(crate) enum Table {
     Journal = 21,
     JournalBuckets = 22,
     JournalEvents = 23,
-    Members = 40,
+    Members = 50,
 }
 
 /// A row's key.
