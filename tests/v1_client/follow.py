@@ -3,7 +3,7 @@
 Reads a JSON object from standard input:
 
     {"addresses": ["ws://…"], "seed": 1, "until": "text of the last event",
-     "clients": [{"path": "/ws/notifications/", "token": "…", "marks": "beginning of titles to mark as read"}]}
+     "clients": [{"path": "/ws/notifications/", "token": "…"}]}
 
 and prints a line of JSON for each client: its durable events as lists of frames, and how it came to them.
 `{"ready": true}` is printed once all have been greeted.
@@ -16,8 +16,7 @@ import sys
 from contextlib import aclosing
 
 import carillon_v1
-from carillon_v1 import Client, Failed
-from websocket import Closed
+from carillon_v1 import Client
 
 # A server under test is back in no time, and so are we.
 carillon_v1.BACKOFF_SECONDS_FIRST, carillon_v1.BACKOFF_SECONDS_MAX = 0.02, 0.2
@@ -29,10 +28,8 @@ class Follower:
     def __init__(self, number, task, one):
         self.client = Client(task["addresses"], one["path"], lambda: one["token"],
                              randomness=random.Random(f"{task['seed']}/{number}"))
-        self.until, self.marks = task["until"], one.get("marks")
-        self.events, self.confirmed, self.refused = [], [], []
+        self.until, self.events = task["until"], []
         self.greeted = asyncio.Event()
-        self.wanted, self.marking = set(), set()
 
     async def follow(self):
         async with aclosing(self.client.events()) as events:
@@ -41,37 +38,9 @@ class Follower:
                 if "pos" not in frames[-1] or is_greeting(frames):
                     continue
                 self.events.append(frames)
-                for frame in frames:
-                    self.mark(frame)
                 if self.until in json.dumps(frames):
                     break
-        return {"events": self.events, "confirmed": self.confirmed, "refused": self.refused,
-                "connections": self.client.connections, "resumes": self.client.resumes, "lost": self.client.lost}
-
-    def mark(self, frame):
-        """Marks as read what is to be marked; again, as long as neither the reply nor the event has come."""
-        data = frame.get("data")
-        if self.marks is None or not isinstance(data, dict):
-            return
-        if frame["type"] == "new_notification" and data["title"].startswith(self.marks):
-            self.wanted.add(data["id"])
-        if frame["type"] == "notification_read":
-            self.wanted.discard(data.get("id"))
-        for number in self.wanted - self.marking:
-            self.marking.add(number)
-            asyncio.create_task(self.ask(number))
-
-    async def ask(self, number):
-        try:
-            await self.client.request("mark_as_read", notification_id=number)
-            self.confirmed.append(number)
-            self.wanted.discard(number)
-        except Failed as failed:
-            self.refused.append(failed.code)
-        except Closed:
-            pass
-        finally:
-            self.marking.discard(number)
+        return {"events": self.events, "connections": self.client.connections, "resumes": self.client.resumes, "lost": self.client.lost}
 
 
 def is_greeting(frames):
