@@ -14,12 +14,16 @@ use super::{
     rows::{Inbox, LevelCount, LevelCounts, Notification},
     txn::{self, get},
 };
-use crate::protocol::{Tenant, UserId};
+use crate::protocol::{Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Direction, Read};
 use std::ops::ControlFlow;
 
 /// Notifications that one command looks at, and so forgets, at most.
 const ROWS_AT_ONCE: usize = 500;
+
+/// [`LevelCount::oldest`] after its notification went: older than any bound, so that the next [`expire`] looks. The time
+/// of the one that went is no bound for it: imported notifications need not ascend in time as their ids do.
+const UNKNOWN: Timestamp = Timestamp(i64::MIN);
 
 /// Whether [`expire`] may find something, for an inbox of `total` notifications.
 ///
@@ -75,7 +79,12 @@ pub(crate) fn uncount<'a, S: Read>(
     let key = step.user_key(Table::LevelCounts, user);
     let Some(known) = get::<LevelCounts>(step.txn, &key)? else { return Ok(()) };
     let mut counts = known.clone();
-    gone.filter(|(id, _)| *id <= known.counted_to).for_each(|(_, level)| counts.take_out(level, 1));
+    for (id, level) in gone.filter(|(id, _)| *id <= known.counted_to) {
+        if let Some(level) = counts.levels.iter_mut().find(|of| of.level == level && id <= of.first) {
+            level.oldest = UNKNOWN;
+        }
+        counts.take_out(level, 1);
+    }
     if counts != known {
         step.txn.put(key, &counts)?;
     }
@@ -123,7 +132,7 @@ fn pick<S: Read>(
     scan(step, user, (level.first, counted_to), &mut |id, key, row| {
         level.first = id;
         if *budget == 0 {
-            more = true;
+            (level.oldest, more) = (UNKNOWN, true);
             return ControlFlow::Break(());
         }
         *budget -= 1;

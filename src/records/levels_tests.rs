@@ -3,7 +3,9 @@
 use super::{
     LevelBound, Op, Reply,
     apply_tests::Log,
-    erase, inbox,
+    erase,
+    import::{ImportNotification, ImportRecord},
+    inbox,
     keys::{Key, Table},
     levels,
     rows::{LevelCount, LevelCounts},
@@ -97,6 +99,32 @@ fn nothing_is_proposed_for_an_inbox_that_has_nothing_to_expire() {
     assert!(due(&log, &old(4)), "no newer one is known to be the oldest yet");
     assert_eq!((expire(&mut log, &old(4)), due(&log, &old(4))), (vec![0], false));
     assert!(!due(&log, &[bound("success", 1, Some(1_000))]), "there is none");
+}
+
+#[test]
+fn an_imported_notification_older_than_the_one_before_it_is_expired_once_that_is_gone() {
+    let mut log = Log::default();
+    let imported = |(key, at)| {
+        let (title, message, level, data) = ("t".into(), "m".into(), "info".into(), "{}".into());
+        let (user, created_at) = (user(), Timestamp::from_seconds(at));
+        ImportRecord::Notification(ImportNotification {
+            key,
+            user,
+            title,
+            message,
+            level,
+            data,
+            is_read: false,
+            created_at,
+        })
+    };
+    log.apply(Op::Import { reserve: 9, records: [(1, 100), (2, 50)].map(imported).to_vec() });
+    let bounds = [bound("info", 0, Some(60))];
+    assert_eq!(expire(&mut log, &bounds), [0], "the first is young");
+    assert!(!due(&log, &bounds));
+    log.apply(Op::DeleteNotification { user: user(), id: 1 });
+    assert!(due(&log, &bounds));
+    assert_eq!((expire(&mut log, &bounds), kept(&log)), (vec![1], BTreeMap::new()));
 }
 
 #[test]

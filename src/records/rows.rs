@@ -72,7 +72,7 @@ pub struct LevelCount {
     pub count: u64,
     /// None of them has an id below.
     pub first: u64,
-    /// None of them was made before.
+    /// When the one with the lowest id was made; the first time there is while that isn't known.
     pub oldest: Timestamp,
 }
 
