@@ -304,10 +304,6 @@ impl Shard {
         if self.draining.is_some() {
             session.close(super::drain::close_for(session.client.id));
         }
-        if session.client.edition == Edition::V1 && group.name == GroupName::Presence {
-            // What waits is for those who were here; the new one's greeting has it.
-            self.show_changes(group.tenant.clone());
-        }
         self.roster.join(group, session.client.id, session.clone());
         if self.seats.insert(session) {
             self.meters.sessions(endpoint).increment(1.0);

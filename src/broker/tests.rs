@@ -116,3 +116,48 @@ async fn a_burst_to_a_big_group_closes_nobody_whose_turn_has_not_come() {
         assert_eq!(tally.wait(Duration::from_secs(30)).await, Recipients { count: members, partial: false });
     }
 }
+
+/// A session that speaks v1 and has joined the presence group, and its peer.
+async fn v1_member(broker: &Broker, id: u64) -> (Arc<Session>, tokio::net::TcpStream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let peer = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+    let (stream, _) = listener.accept().await.expect("accepted");
+    let client = Client { edition: Edition::V1, ..session(broker, id).client.clone() };
+    let member = Session::new(client, Wire::Plain(stream), u32::MAX, broker.common());
+    broker.join(&member, group()).await;
+    (member, peer)
+}
+
+// In a storm of joins each would otherwise be a frame for everybody.
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_joins_ends_no_window_of_presence_changes_and_gets_only_what_its_greeting_lacks() {
+    use crate::protocol::Pos;
+    use tokio::io::AsyncReadExt;
+    let (broker, _stop) = start(1);
+    let change = |pos: u64| {
+        let v1 = InV1::Change {
+            user: UserId::new("7").expect("an id"),
+            online: true,
+            seen: None,
+            entry: format!(r#"{{"n":{pos}}}"#),
+        };
+        Publication { frames: Vec::new(), v1, pos: Some(Pos(pos)), ..event() }
+    };
+    let message = |changes: &[u64]| {
+        let changes: Vec<_> = changes.iter().map(|pos| (Pos(*pos), format!(r#"{{"n":{pos}}}"#))).collect();
+        let (text, pos) = gathering::frame(&changes, 0).expect("changes");
+        job::v1_message(&text, Some(pos)).bytes
+    };
+    let (watcher, mut watching) = v1_member(&broker, 1).await;
+    watcher.open::<&str>(&[], Pos(1));
+    let _ = broker.publish_durable(change(2)).await;
+    let (newcomer, mut arriving) = v1_member(&broker, 2).await;
+    let _ = broker.publish_durable(change(3)).await;
+    newcomer.open::<&str>(&[], Pos(2));
+    for (peer, changes) in [(&mut watching, &[2, 3][..]), (&mut arriving, &[3][..])] {
+        let expected = message(changes);
+        let mut got = vec![0; expected.len()];
+        peer.read_exact(&mut got).await.expect("a frame");
+        assert_eq!(got, expected, "{}", String::from_utf8_lossy(&got));
+    }
+}
