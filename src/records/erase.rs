@@ -9,7 +9,7 @@ use super::{
     keys::{Key, Table, tenant_and_user},
     presence,
     rows::{Demoted, Erasure, LockedOut, Presence, Subscription, TenantFigures, User},
-    txn::{self, get},
+    txn::{self, first_rows, get},
 };
 use crate::protocol::{Tenant, UserId};
 use carillon_storage::tables::{Direction, Read};
@@ -36,7 +36,7 @@ pub(crate) fn erase<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Resul
         Table::Inboxes,
     ];
     for table in many {
-        for (key, value) in first_rows(step, table, user, ROWS_AT_ONCE.saturating_sub(removed))? {
+        for (key, value) in first_rows(step.txn, &step.user_key(table, user), ROWS_AT_ONCE.saturating_sub(removed))? {
             if table == Table::Subscriptions {
                 uncount(step, &txn::decode(&value)?)?;
             }
@@ -100,23 +100,6 @@ fn uncount<S: Read>(step: &mut Step<'_, '_, S>, row: &Subscription) -> Result<()
     figures.active_subscriptions = figures.active_subscriptions.saturating_sub(u64::from(row.status == "active"));
     step.txn.put(key, &figures)?;
     Ok(())
-}
-
-fn first_rows<S: Read>(
-    step: &Step<'_, '_, S>,
-    table: Table,
-    user: &UserId,
-    limit: usize,
-) -> Result<Vec<(Key, Vec<u8>)>, RecordsError> {
-    let all = step.user_key(table, user);
-    let mut rows = Vec::new();
-    if limit > 0 {
-        step.txn.scan(all.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |key, value| {
-            rows.push((Key::stored(key), value.to_vec()));
-            if rows.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-    }
-    Ok(rows)
 }
 
 /// Erasures that were begun and are not finished.

@@ -7,14 +7,13 @@ use super::{
     keys::{Key, Table},
     reply::Reply,
     rows::{Answered, AnsweredCount, AnsweredOrder},
-    txn::{self, get},
+    txn::{self, first_rows, get},
 };
 use crate::{
     config::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_SECONDS},
     protocol::Timestamp,
 };
-use carillon_storage::tables::{Direction, Read};
-use std::ops::ControlFlow;
+use carillon_storage::tables::Read;
 
 /// Each new key takes up to this many expired ones with it, so that the table shrinks faster than it grows.
 const EXPIRED_AT_ONCE: usize = 4;
@@ -55,12 +54,7 @@ pub(crate) fn remember<S: Read>(
 
 fn forget_expired<S: Read>(step: &mut Step<'_, '_, S>, count: &mut AnsweredCount) -> Result<(), RecordsError> {
     let order = Key::tenant(Table::IdempotencyOrder, step.tenant);
-    let mut oldest = Vec::with_capacity(EXPIRED_AT_ONCE);
-    step.txn.scan(order.as_bytes(), order.end().as_bytes(), Direction::Forward, &mut |key, value| {
-        oldest.push((Key::stored(key), value.to_vec()));
-        if oldest.len() == EXPIRED_AT_ONCE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    for (order_key, value) in oldest {
+    for (order_key, value) in first_rows(step.txn, &order, EXPIRED_AT_ONCE)? {
         let row: AnsweredOrder = txn::decode(&value)?;
         if row.at >= oldest_kept(step.at) && count.0 <= IDEMPOTENCY_KEYS_MAX {
             break;

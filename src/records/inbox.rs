@@ -9,7 +9,7 @@ use super::{
     keys::{Key, Table},
     levels,
     rows::{Inbox, Notification, TenantFigures},
-    txn::{self, get},
+    txn::{self, first_rows, get},
 };
 use crate::protocol::{
     GroupName, InV1, SessionId, Tenant, Timestamp, UserId,
@@ -318,12 +318,8 @@ pub fn page(read: &impl Read, (tenant, user): (&Tenant, &UserId), filter: &Filte
 /// When rows can't be read.
 pub fn oldest(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Option<Timestamp>, RecordsError> {
     let all = Key::user(Table::Notifications, tenant, user);
-    let mut first = None;
-    read.scan(all.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |_, value| {
-        first = Some(txn::decode::<Notification>(value).map(|row| row.created_at));
-        ControlFlow::Break(())
-    })?;
-    first.transpose()
+    let first = first_rows(read, &all, 1)?.pop();
+    first.map(|(_, value)| Ok(txn::decode::<Notification>(&value)?.created_at)).transpose()
 }
 
 /// Inboxes with their users, and the cursor to go on from.

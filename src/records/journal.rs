@@ -12,7 +12,7 @@ use super::{
     keys::{Key, Table},
     presence,
     rows::{Bucket, History, Journal, JournalEvent},
-    txn::{self, get},
+    txn::{self, first_rows, get},
 };
 use crate::protocol::{Cursor, Group, GroupName, InV1, Pos, Tenant, Timestamp, UserId, frames};
 use carillon_storage::tables::{Direction, Read};
@@ -119,21 +119,10 @@ pub(crate) fn forget_user<S: Read>(
 }
 
 fn remove_first<S: Read>(step: &mut Step<'_, '_, S>, all: &Key, limit: usize) -> Result<usize, RecordsError> {
-    let keys = first_keys(step.txn, (all.as_bytes(), all.end().as_bytes()), limit)?;
-    let removed = keys.len();
-    keys.into_iter().for_each(|key| step.txn.remove(key));
+    let rows = first_rows(step.txn, all, limit)?;
+    let removed = rows.len();
+    rows.into_iter().for_each(|(key, _)| step.txn.remove(key));
     Ok(removed)
-}
-
-fn first_keys(read: &impl Read, (from, to): (&[u8], &[u8]), limit: usize) -> Result<Vec<Key>, RecordsError> {
-    let mut keys = Vec::new();
-    if limit > 0 {
-        read.scan(from, to, Direction::Forward, &mut |key, _| {
-            keys.push(Key::stored(key));
-            if keys.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-    }
-    Ok(keys)
 }
 
 /// The bucket up to which the journal is to be trimmed: those that ended before `before`, and the oldest beyond `bytes`.

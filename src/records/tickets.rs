@@ -9,7 +9,7 @@ use super::{
     command::TicketGrant,
     keys::{Key, Table},
     rows::{Ticket, TicketCount, TicketOrder},
-    txn::{self, get},
+    txn::{self, first_rows, get},
 };
 use crate::{
     config::limits::TICKETS_LIVE_MAX,
@@ -64,13 +64,8 @@ pub(crate) fn sweep<S: Read>(step: &mut Step<'_, '_, S>) -> Result<Reply, Record
 /// Removes expired tickets of the tenant, the oldest first, and says how many.
 fn forget_expired<S: Read>(step: &mut Step<'_, '_, S>, most: usize) -> Result<usize, RecordsError> {
     let order = Key::tenant(Table::TicketOrder, step.tenant);
-    let mut oldest = Vec::with_capacity(most.min(EXPIRED_AT_ONCE));
-    step.txn.scan(order.as_bytes(), order.end().as_bytes(), Direction::Forward, &mut |key, value| {
-        oldest.push((Key::stored(key), value.to_vec()));
-        if oldest.len() == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
     let mut removed = 0;
-    for (order_key, value) in oldest {
+    for (order_key, value) in first_rows(step.txn, &order, most)? {
         let row: TicketOrder = txn::decode(&value)?;
         if step.at < row.expires_at {
             break;
@@ -131,12 +126,8 @@ pub fn expired(read: &impl Read, now: Timestamp) -> Result<Vec<Tenant>, RecordsE
     let mut found = Vec::new();
     for tenant in tenants {
         let order = Key::tenant(Table::TicketOrder, &tenant);
-        let mut first = None;
-        read.scan(order.as_bytes(), order.end().as_bytes(), Direction::Forward, &mut |_, value| {
-            first = Some(value.to_vec());
-            ControlFlow::Break(())
-        })?;
-        let first = first.map(|value| txn::decode::<TicketOrder>(&value)).transpose()?;
+        let first = first_rows(read, &order, 1)?.pop();
+        let first = first.map(|(_, value)| txn::decode::<TicketOrder>(&value)).transpose()?;
         if first.is_some_and(|row| row.expires_at <= now) {
             found.push(tenant);
         }

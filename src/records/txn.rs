@@ -32,6 +32,18 @@ pub(crate) fn get<R: Row>(read: &impl Read, key: &Key) -> Result<Option<R>, Reco
     read.get(key.as_bytes())?.map(|bytes| decode(&bytes)).transpose()
 }
 
+/// The first rows of a range, at most `limit`.
+pub(crate) fn first_rows(read: &impl Read, all: &Key, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, RecordsError> {
+    let mut rows = Vec::new();
+    if limit > 0 {
+        read.scan(all.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |key, value| {
+            rows.push((Key::stored(key), value.to_vec()));
+            if rows.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+    }
+    Ok(rows)
+}
+
 /// A value as it is written; `None` removes the key.
 type Value = Option<Vec<u8>>;
 

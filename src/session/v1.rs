@@ -1,16 +1,17 @@
 //! What only sessions that speak `carillon.v1` do: wait for a resume, make up for what was missed, take a new token.
 
 use super::{
+    handle::Session,
     metrics::End,
     reader::Inbound,
     resume::{self, Step},
-    task::{Stay, Task, expiry},
+    task::{House, Stay, Task, expiry},
 };
 use crate::{
     auth::{Identity, Refusal},
     config::limits::RESUME_WAIT,
     endpoints::AdmitError,
-    protocol::{Close, Cursor, Edition, Token, edition::with_id, frames},
+    protocol::{Close, Cursor, Edition, Timestamp, Token, edition::with_id, frames},
     wall_clock::now,
 };
 use std::{future::poll_fn, task::Poll};
@@ -67,39 +68,57 @@ impl<P: Send + 'static> Task<P> {
     /// A new token for the session's user prolongs the session.
     pub(super) async fn refresh(&mut self, token: Token, id: Option<String>) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
-        let identity = house.entrance.ask(|door| door.verify_token(&token.0, now())).await;
-        if let Err(why @ Refusal::KeysMissing) = identity {
-            session.reply(&with_id(&frames::error("overloaded", &why.to_string()), id.as_deref()));
-            return None;
-        }
-        let same = identity.map_err(|refusal| refusal.to_string()).and_then(|identity| {
-            let client = &session.client;
-            let is_same = identity.user == client.user && identity.tenant == client.tenant;
-            if is_same { Ok(identity) } else { Err("the token is another user's".to_owned()) }
-        });
-        let admitted = match same {
-            Ok(identity) => house.endpoints.admit(&identity, session.client.endpoint).await.map(|()| identity),
-            Err(why) => {
-                session.reply(&with_id(&frames::error("bad_token", &why), id.as_deref()));
-                return self.conduct.bad(Close::BadFrames);
-            }
+        let renewed = renew((session, house), &token).await;
+        let frame = match &renewed {
+            Ok(expires_at) => frames::refreshed(*expires_at),
+            Err(NotRenewed::Bad(why)) => frames::error("bad_token", why),
+            Err(NotRenewed::NotNow(why)) => frames::error("overloaded", why),
         };
-        match admitted {
-            Ok(identity) => {
-                session.renew(expiry(&session.common, identity.expires_at));
-                house.broker.renew(session).await;
-                session.reply(&with_id(&frames::refreshed(identity.expires_at), id.as_deref()));
-                self.conduct.good();
-                None
-            }
-            Err(AdmitError::Refused(why)) => {
-                session.reply(&with_id(&frames::error("bad_token", why), id.as_deref()));
-                self.conduct.bad(Close::BadFrames)
-            }
-            Err(AdmitError::Unavailable(why)) => {
-                session.reply(&with_id(&frames::error("overloaded", why), id.as_deref()));
-                None
-            }
+        session.reply(&with_id(&frame, id.as_deref()));
+        match renewed {
+            Ok(_) => self.conduct.good(),
+            Err(NotRenewed::Bad(_)) => return self.conduct.bad(Close::BadFrames),
+            Err(NotRenewed::NotNow(_)) => {}
+        }
+        None
+    }
+}
+
+/// Until when the session may stay with this token, for which it is seen to.
+async fn renew((session, house): (&Session, &House), token: &Token) -> Result<Timestamp, NotRenewed> {
+    let client = &session.client;
+    let identity = house.entrance.ask(|door| door.verify_token(&token.0, now())).await?;
+    if identity.user != client.user || identity.tenant != client.tenant {
+        return Err(NotRenewed::Bad("the token is another user's".into()));
+    }
+    house.endpoints.admit(&identity, client.endpoint).await?;
+    session.renew(expiry(&session.common, identity.expires_at));
+    house.broker.renew(session).await;
+    Ok(identity.expires_at)
+}
+
+/// Why a token does not prolong a session.
+enum NotRenewed {
+    /// It is no good.
+    Bad(String),
+    /// That can't be said now.
+    NotNow(String),
+}
+
+impl From<Refusal> for NotRenewed {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::KeysMissing => Self::NotNow(refusal.to_string()),
+            refusal => Self::Bad(refusal.to_string()),
+        }
+    }
+}
+
+impl From<AdmitError> for NotRenewed {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Refused(why) => Self::Bad(why.into()),
+            AdmitError::Unavailable(why) => Self::NotNow(why.into()),
         }
     }
 }

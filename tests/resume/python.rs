@@ -93,7 +93,7 @@ async fn a_client_written_from_the_protocol_alone_misses_nothing() {
     assert_eq!(python.line(seed).await, json!({"ready": true}));
     let answered = load(&mut server, &line, (seed, &mut random)).await;
     oracle::mark_end(&server.api(), &USERS, 0).await;
-    let mut shown: BTreeMap<Stream, Vec<(Vec<Event>, Own)>> = BTreeMap::new();
+    let mut shown: BTreeMap<Stream, Vec<Vec<Event>>> = BTreeMap::new();
     let mut resumes = 0;
     for stream in streams {
         let told = python.line(seed).await;
@@ -161,7 +161,7 @@ async fn load(server: &mut Server, line: &Forwarder, (seed, random): (u64, &mut 
 }
 
 /// What a client printed, as events.
-fn view(told: &Value) -> Result<(Vec<Event>, Own), String> {
+fn view(told: &Value) -> Result<Vec<Event>, String> {
     let mut events = Vec::new();
     for frames in told["events"].as_array().into_iter().flatten() {
         match events::events(frames.as_array().cloned().unwrap_or_default())? {
@@ -169,23 +169,17 @@ fn view(told: &Value) -> Result<(Vec<Event>, Own), String> {
             _ => return Err(format!("no events: {frames}")),
         }
     }
-    Ok((events, Own::default()))
+    Ok(events)
 }
 
-async fn compare(
-    server: &Server,
-    stream: &Stream,
-    views: &[(Vec<Event>, Own)],
-    answered: &[Answered],
-) -> Result<(), String> {
-    let (truth, _) = &views[0];
-    for (events, own) in views {
-        events::same(truth, events, own)?;
+async fn compare(server: &Server, stream: &Stream, views: &[Vec<Event>], answered: &[Answered]) -> Result<(), String> {
+    let truth = &views[0];
+    for events in views {
+        events::same(truth, events, &Own::default())?;
     }
     let api = server.api();
     if let Stream::Notifications(user) = stream {
-        let tabs: Vec<&Own> = views.iter().map(|(_, own)| own).collect();
-        return oracle::notifications(&api, user, truth, (answered, &tabs)).await;
+        return oracle::notifications(&api, user, truth, (answered, &[])).await;
     }
     oracle::sent(stream, truth, answered)?;
     oracle::read_back(&api, stream, truth).await
