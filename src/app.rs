@@ -23,6 +23,7 @@ mod demo;
 mod reload;
 
 pub use reload::{ReloadError, Reloader};
+mod waiting;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -56,6 +57,9 @@ pub enum ServerError {
     /// The data directory, or the node on it.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The cluster has no place for this node any more.
+    #[error("the cluster refuses this node: {0}")]
+    Refused(String),
     /// A part that the server cannot do without has failed; the log says which.
     #[error("the server stopped because a part of it failed; what was acknowledged is on disk")]
     Failed,
@@ -106,16 +110,22 @@ impl Server {
         let broker = Broker::start(&config.limits, shards, &shutdown, &tracker);
         let surroundings =
             Surroundings { config: &config, broker: broker.clone(), tracker: &tracker, shutdown: &shutdown };
-        let node = Node::start(surroundings).await?;
+        // Alone it is up in a moment; with company it may wait long for the others.
+        let waiting = config.cluster.is_configured().then_some((&tls, &tracker));
+        let ((listener, admin), node) = waiting::room((listener, admin), waiting, Node::start(surroundings)).await?;
         let records = node.records().clone();
         if config.server.dev {
             demo::enter_users(&records).await;
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
+        let leading = || {
+            let node = node.clone();
+            (move || node.is_leader(), shutdown.clone())
+        };
         let (retention, to_keep) = watch::channel(config.retention.clone());
-        tracker.spawn(retention::keep(records.clone(), to_keep.clone(), shutdown.clone()));
-        tracker.spawn(retention::keep_journal(records.clone(), to_keep, shutdown.clone()));
+        tracker.spawn(retention::keep(records.clone(), to_keep.clone(), leading()));
+        tracker.spawn(retention::keep_journal(records.clone(), to_keep, leading()));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
         let house = Arc::new(House::new(endpoints.clone(), broker.clone(), (entrance.clone(), &config.limits)));
@@ -213,7 +223,11 @@ impl Server {
         if tokio::time::timeout(STOP_TIMEOUT, self.tracker.wait()).await.is_err() {
             tracing::warn!(tasks = self.tracker.len(), "some tasks did not end in time");
         }
-        if failed { Err(ServerError::Failed) } else { Ok(()) }
+        match self.node.failure() {
+            Some(why) => Err(ServerError::Refused(why)),
+            None if failed => Err(ServerError::Failed),
+            None => Ok(()),
+        }
     }
 
     async fn drain(&self) {

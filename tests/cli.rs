@@ -41,7 +41,7 @@ fn admit(auth: &config::Auth, dev: bool, token: &str, endpoint: Endpoint) -> Opt
 
 #[test]
 fn usage_errors_exit_with_64_and_say_what_would_be_right() {
-    let table: [(&[&str], &str); 14] = [
+    let table: [(&[&str], &str); 15] = [
         (&[], "Usage:"),
         (&["srve"], "serve"),
         (&["serve", "--lisen", "127.0.0.1:1"], "--listen"),
@@ -55,7 +55,8 @@ fn usage_errors_exit_with_64_and_say_what_would_be_right() {
         (&["config", "check"], "<FILE>"),
         (&["ping", "--url", "localhost:8000"], "http://host:port"),
         (&["import", "dump.json", "--level", "a=loud"], "THEIRS=OURS"),
-        (&["cluster", "status"], "unrecognized subcommand"),
+        (&["cluster"], "Usage:"),
+        (&["cluster", "add", "4", "nowhere"], "HOST:PORT"),
     ];
     for (args, hint) in table {
         let run = carillon(args);

@@ -8,7 +8,7 @@ use crate::{
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1::SendRequest,
     header,
@@ -132,6 +132,16 @@ impl Connection {
 
     /// One POST; the answer's body is yet to be read if it is a good one.
     pub(super) async fn post(&mut self, path: &str, body: Bytes) -> Result<Response<Incoming>, CallError> {
+        self.call(Method::POST, path, body).await
+    }
+
+    /// One call; the answer's body is yet to be read if it is a good one.
+    pub(super) async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
         let target = self.target(path);
         let (mut sender, hint) = match self.sender.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => (sender, ""),
@@ -139,7 +149,9 @@ impl Connection {
         };
         let broken = |error: hyper::Error| CallError::Broken(format!("no HTTP answer: {error}{hint}"));
         sender.ready().await.map_err(broken)?;
-        let request = Request::post(target.path_and_query())
+        let request = Request::builder()
+            .method(method)
+            .uri(target.path_and_query())
             .header(header::HOST, &target.authority)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
             .header(header::CONTENT_TYPE, "application/json")

@@ -4,6 +4,7 @@
 
 mod backup;
 mod client;
+mod cluster;
 mod config;
 mod duration;
 mod exit;
@@ -51,6 +52,8 @@ enum Command {
     Import(import::Arguments),
     /// Ask a server's /readyz whether it is ready for traffic.
     Ping(ping::Arguments),
+    /// Look at a cluster, add a node to it, take one out.
+    Cluster(cluster::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -68,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Ping(arguments) => ping::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
     };
     match done {
         Ok(()) => Exit::Done.into(),

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     app::{Server, ServerError},
-    cluster::{RecoverError, StartError},
+    cluster::{IdentityError, RecoverError, StartError},
     config::{Config, Flag, load},
 };
+use carillon_storage::NoteError;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Where everything that must survive is kept [default: ./carillon-data].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// A node of the cluster that this one is to join; it says by itself when it has.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join: Option<String>,
     /// Development: this machine only, a secret and a key that everybody knows, demo users and pages.
     #[arg(long)]
     pub dev: bool,
@@ -67,6 +71,7 @@ impl Arguments {
         let given = [
             ("--listen", "server.listen", self.listen.clone()),
             ("--data-dir", "server.data_dir", data_dir.transpose()?),
+            ("--join", "cluster.join", self.join.clone()),
             ("--dev", "server.dev", self.dev.then(|| "true".to_owned())),
             ("--log-format", "log.format", format),
             ("--log-level", "log.level", self.log_level.clone()),
@@ -91,7 +96,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let hangups =
             Hangups::listen().map_err(|e| Failure::new(Exit::Internal, format!("signals cannot be heard: {e}")))?;
         let banner = Banner::of(&config);
-        let server = Server::start(config, axum::Router::new()).await.map_err(|error| failure(&error))?;
+        tokio::pin!(stop);
+        // A node may wait long for the others; what it has on disk is whole at any time.
+        let server = tokio::select! {
+            started = Server::start(config, axum::Router::new()) => started.map_err(|error| failure(&error))?,
+            () = &mut stop => return Ok(()),
+        };
         banner.print(server.address());
         let reloader = server.reloader();
         let stop = async {
@@ -128,11 +138,23 @@ async fn one_of(terminate: &mut Signal, interrupt: &mut Signal) {
 fn failure(error: &ServerError) -> Failure {
     let exit = match error {
         ServerError::Listen { .. }
-        | ServerError::Start(StartError::Directory { .. } | StartError::Recover(RecoverError::InUse { .. })) => {
-            Exit::Unavailable
-        }
-        ServerError::Tls(_) | ServerError::Trust(_) | ServerError::Jwks(_) => Exit::Config,
+        | ServerError::Start(
+            StartError::Listen { .. } | StartError::Directory { .. } | StartError::Recover(RecoverError::InUse { .. }),
+        ) => Exit::Unavailable,
+        ServerError::Tls(_)
+        | ServerError::Trust(_)
+        | ServerError::Jwks(_)
+        | ServerError::Start(StartError::LinkTls(_)) => Exit::Config,
+        // A restart changes nothing: somebody must decide.
+        ServerError::Refused(_)
+        | ServerError::Start(
+            StartError::Refused(_)
+            | StartError::NeedsCluster { .. }
+            | StartError::Identity(IdentityError::OtherNode { .. }),
+        ) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,
+        ServerError::Start(StartError::Identity(IdentityError::Note(NoteError::Damaged { .. }))) => Exit::Data,
+        ServerError::Start(StartError::Stopped) => Exit::Done,
         ServerError::Start(_) | ServerError::Failed => Exit::Internal,
     };
     Failure::new(exit, error.to_string())

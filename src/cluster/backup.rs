@@ -27,6 +27,7 @@ use openraft::{CommittedLeaderId, storage::RaftStateMachine};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The format that this version writes and reads.
@@ -163,7 +164,7 @@ pub async fn back_up_directory(dir: &Path, file: &Path) -> Result<(Header, Snaps
     }
     let mut config = Config::default();
     config.server.data_dir = dir.to_owned();
-    let (log, machine) = up_to_date(node::open(&config).await?).await?;
+    let (log, machine) = up_to_date(node::directory(&config, None).await?).await?;
     let mut voters = machine.applied.membership.voter_ids();
     let Some(node) = voters.next() else { return Err(OfflineError::NoData(dir.display().to_string())) };
     let others = voters.count();
@@ -201,6 +202,7 @@ async fn up_to_date(opened: Opened) -> Result<(Log, StateMachine), OfflineError>
         roster: Arc::new(Mutex::new(Roster::default())),
         broker,
         told: ToldSlot::default(),
+        position: watch::Sender::new(applied.last.map_or(0, |last| last.index)),
         applied,
     };
     let failed = |error: &dyn std::fmt::Display| OfflineError::Replay(error.to_string());

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Largest piece that is read for another node, in bytes; openraft asks again for the rest.
-const PIECE_BYTES_MAX: usize = 8 << 20;
+const PIECE_BYTES_MAX: usize = 1 << 20;
 
 /// Entries between two notes of what is committed.
 const COMMITTED_EVERY: u64 = 256;

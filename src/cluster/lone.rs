@@ -15,7 +15,7 @@ use std::future::Future;
 pub(crate) struct NoPeers;
 
 #[derive(Debug, thiserror::Error)]
-#[error("this release runs single nodes: there are no links to other nodes")]
+#[error("cluster.listen is not set: there are no links to other nodes")]
 struct NoLinks;
 
 type CallError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;

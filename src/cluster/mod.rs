@@ -1,25 +1,41 @@
 //! The log and its replication: the only place that names openraft.
 //!
-//! [`node`](self) starts and stops it · `proposer` packs commands into entries · `log_store` and `state_machine` are
-//! openraft's two storages · `backup` and `restore` make a copy and a directory of it · `node` starts, keeps house and stops · `recover` decides what a directory is worth · `snapshot` cuts the log.
+//! [`node`](self) starts and stops it · `proposer` packs commands into entries, `leader` takes them · `log_store` and
+//! `state_machine` are openraft's two storages · `recover` decides what a directory is worth · `snapshot` cuts the log ·
+//! `backup` and `restore` make a copy and a directory of it.
+//! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
+//! snapshots over, `service` answers peers, `membership` says who belongs; `wire` is what is said. `lone` is none of that.
 
 mod backup;
 mod codec;
+mod identity;
+mod leader;
+mod links;
 mod log_store;
 mod lone;
+mod membership;
 mod metrics;
+mod network;
 mod node;
 mod proposer;
 mod recover;
 mod restore;
+mod service;
 mod snapshot;
 mod state_machine;
 #[cfg(test)]
 mod suite;
+mod transfer;
 mod types;
+mod wire;
 
 pub use backup::{Header, HeaderError, OfflineError, back_up_directory};
-pub use node::{Backup, BackupError, Figures, Node, StartError, Surroundings};
+pub use identity::{ClusterId, IdentityError};
+pub use links::{Applied, LinkError, LinkTlsError};
+pub use membership::MemberStatus;
+pub use node::{Backup, BackupError, ClusterStatus, Figures, Node, StartError, Surroundings};
 pub use recover::RecoverError;
 pub use restore::{RestoreError, restore};
+pub use service::PeerEvent;
 pub use snapshot::BuildError;
+pub use wire::ChangeError;

@@ -1,74 +1,46 @@
 //! One Raft node: open what is on disk, start openraft, become able to serve, stop.
 //!
-//! A lone node is a Raft group of one that initialises itself. The same path serves it when it has company.
+//! A lone node is a Raft group of one that initialises itself. The same path serves it when it has company: then there
+//! are links, and the node waits until it has caught up with whoever leads.
 
+mod alone;
 mod backup;
+mod company;
+mod forming;
 mod housekeeping;
+mod open;
+
+pub use company::ClusterStatus;
+use company::{Company, Prepared};
+pub use open::StartError;
+pub(super) use open::{directory, new_identity};
 
 pub use backup::{Backup, BackupError};
 
 use super::{
-    codec::AppliedState,
-    log_store::LogStore,
-    lone::NoPeers,
+    leader::{Leadership, Route},
+    links::kind::Kind,
     metrics::ProposerMetrics,
     proposer::BatchingProposer,
-    recover::{self, Opened, RecoverError},
+    recover::Opened,
     snapshot::WrittenSlot,
-    state_machine::{StateMachine, Told, ToldSlot},
+    state_machine::{StateMachine, ToldSlot},
     types::Raft,
 };
 use crate::{
     broker::Broker,
     config::Config,
-    protocol::{NodeId, Pos, Tenant},
-    records::{Op, ProposeError, Proposer, Records, RecordsError, Roster, journal, presence},
+    records::{Proposer, Records},
 };
-use carillon_storage::{
-    LogOptions, LogStats,
-    log::Log,
-    snapshot::Snapshots,
-    tables::{self, Tables},
-};
-use openraft::{BasicNode, ServerState, error::Fatal};
+use carillon_storage::{LogStats, log::Log, snapshot::Snapshots, tables::Tables};
+use openraft::error::Fatal;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Bytes of the identity that a log gets when it is made.
-const IDENTITY_BYTES: usize = 16;
-/// How long a start may take from an opened directory to a node that serves, beside replaying.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Free space that a file holds back for the log on a full disk.
-const BALLAST_BYTES: u64 = 8 << 20;
-
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory can't be served.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// Rows can't be read.
-    #[error(transparent)]
-    Records(#[from] RecordsError),
-    /// The directory can't be made or entered.
-    #[error("the data directory {path} cannot be used: {source}")]
-    Directory {
-        /// Which.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// openraft stopped.
-    #[error("the Raft node stopped: {0}")]
-    Raft(String),
-    /// The first command failed.
-    #[error("the log does not take changes: {0}")]
-    Propose(#[from] ProposeError),
-    /// A thread ended.
-    #[error("a start-up thread ended: {0}")]
-    Thread(#[from] tokio::task::JoinError),
-}
+/// Entries that a node may lack and still serve.
+const LAG_ENTRIES_MAX: u64 = 2_000;
 
 /// A running node; clones are handles to the same one.
 #[derive(Clone)]
@@ -79,7 +51,11 @@ pub struct Node {
     snapshots: Snapshots,
     written: WrittenSlot,
     records: Records,
+    leadership: Leadership,
+    company: Option<Company>,
     data_dir: Arc<Path>,
+    /// Why it cannot go on, beside what openraft says.
+    failure: Arc<Mutex<Option<String>>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -131,44 +107,61 @@ impl Node {
     /// See [`StartError`].
     pub async fn start(around: Surroundings<'_>) -> Result<Self, StartError> {
         let config = around.config;
-        let opened = open(config).await?;
+        let identity = open::identity(config).await?;
+        let opened = open::directory(config, identity.as_deref()).await?;
         let Opened { log, snapshots, tables, applied } = opened;
         let id = config.server.node_id;
-        let roster = Arc::new(Mutex::new(load_roster(&tables, &applied)?));
+        let roster = Arc::new(Mutex::new(open::load_roster(&tables, &applied)?));
         let (told, written) = (ToldSlot::default(), WrittenSlot::default());
+        let position = watch::Sender::new(applied.last.map_or(0, |last| last.index));
+        let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
+        let records = Records::new(tables.clone(), roster.clone(), proposer, id);
+        let prepared = match identity {
+            Some(identity) => Some(Prepared::new(&around, identity, (&log, &tables, position.subscribe())).await?),
+            None => None,
+        };
         let machine = StateMachine {
             tables: tables.clone(),
             snapshots: snapshots.clone(),
             written: written.clone(),
-            roster: roster.clone(),
+            roster,
             broker: around.broker.clone(),
             told: told.clone(),
             applied,
+            position,
         };
-        let raft = start_raft(id, log.clone(), machine).await?;
-        let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
-        let records = Records::new(tables.clone(), roster, proposer, id);
+        let raft =
+            open::start_raft(config, log.clone(), (machine, prepared.as_ref().map(|prepared| &prepared.links))).await?;
+        // Before that nobody else is elected: a node stands no earlier, and grants no earlier than half of that.
+        let lease = Duration::from_millis(config.cluster.election_max_ms.min(2 * config.cluster.election_min_ms));
+        let disk = (log.clone(), config.storage.reserve_bytes);
+        let leadership = Leadership::new(raft.clone(), id, lease, disk);
         let data_dir = config.server.data_dir.as_path().into();
-        let node = Self { raft, log, tables, snapshots, written, records, data_dir };
-        node.catch_up(id).await?;
-        let epoch = node.records.read(|rows| presence::epoch_of(rows, id))? + 1;
-        *told.lock() = Told { boot: (id, epoch), ..Told::default() };
+        let failure = Arc::default();
+        let company = prepared.map(|prepared| prepared.open(&around, (&leadership, &records, &snapshots)));
+        let node = Self { raft, log, tables, snapshots, written, records, leadership, company, data_dir, failure };
+        around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
+        let epoch = match &node.company {
+            None => node.catch_up_alone(config).await?,
+            Some(company) => node.catch_up(company, around.shutdown).await?,
+        };
+        told.lock().boot = (id, epoch);
         let proposer = BatchingProposer {
-            raft: node.raft.clone(),
-            node: id,
+            leadership: node.leadership.clone(),
+            links: node.company.as_ref().map(|company| company.links.clone()),
             epoch,
             told,
-            log: node.log.clone(),
-            reserve_bytes: config.storage.reserve_bytes,
             metrics: ProposerMetrics::new(),
         };
         around.tracker.spawn(proposer.run(waiting, around.shutdown.clone()));
         node.records.begin_boot(epoch);
-        node.begin_boot().await?;
+        match &node.company {
+            None => node.begin_boot_alone().await?,
+            Some(company) => node.begin_boot(company, around.shutdown).await?,
+        }
         let history = node.begin_history().await?;
         node.records.begin_history(history);
         around.broker.begin_history(history);
-        around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
         around.tracker.spawn(node.clone().keep_house(config.storage.clone(), around.shutdown.clone()));
         Ok(node)
     }
@@ -202,9 +195,21 @@ impl Node {
         }
     }
 
-    /// Whether durable calls can be committed now.
+    /// Whether this node leads, and a majority is with it.
     pub fn is_leader(&self) -> bool {
-        self.raft.metrics().borrow().state == ServerState::Leader
+        self.leadership.leads()
+    }
+
+    /// Whether durable calls can be committed from here now, and what was committed elsewhere is known here.
+    pub fn is_ready(&self) -> bool {
+        match (self.leadership.route(), &self.company) {
+            (Some(Route::Here), _) => true,
+            (Some(Route::To(leader)), Some(company)) => {
+                let applied = company.links.watch_applied().borrow().get(&leader).map_or(0, |applied| applied.index);
+                company.links.is_up(leader, Kind::Calls) && self.applied_index() + LAG_ENTRIES_MAX >= applied
+            }
+            _ => false,
+        }
     }
 
     /// Stops openraft and leaves the tables so that the next start has little to replay.
@@ -215,48 +220,11 @@ impl Node {
         self.checkpoint().await;
     }
 
-    /// Forms the group of one if there is none yet, and waits until this node leads it and has applied its log.
-    async fn catch_up(&self, id: NodeId) -> Result<(), StartError> {
-        let raft_error = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
-        if !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
-            let members = BTreeMap::from([(id, BasicNode::default())]);
-            // Elects itself.
-            self.raft.initialize(members).await.map_err(|e| raft_error(&e))?;
-        } else if !self.is_leader() {
-            self.raft.trigger().elect().await.map_err(|e| raft_error(&e))?;
-        }
-        let wait = self.raft.wait(Some(LEADER_TIMEOUT));
-        wait.state(ServerState::Leader, "start-up").await.map_err(|e| raft_error(&e))?;
-        let last = self.raft.metrics().borrow().last_log_index;
-        let applied = self.raft.wait(None).applied_index_at_least(last, "start-up").await;
-        applied.map(|_| ()).map_err(|e| raft_error(&e))
-    }
-
-    async fn begin_boot(&self) -> Result<(), StartError> {
-        match self.records.propose(&Tenant::default(), Op::NodeStarted).await {
-            // A full disk refuses every change, and serves every read.
-            Ok(_) | Err(ProposeError::DiskFull) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Which history the store has; begins one if it has none.
-    async fn begin_history(&self) -> Result<u64, StartError> {
-        if let Some(id) = self.records.read(|rows| journal::history(rows))? {
-            return Ok(id);
-        }
-        let id = new_identity().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        match self.records.propose(&Tenant::default(), Op::BeginHistory { id }).await {
-            // Until there is room every resume is told that its way back is not known.
-            Ok(_) | Err(ProposeError::DiskFull) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(self.records.read(|rows| journal::history(rows))?.unwrap_or_default())
-    }
-
-    /// Stops the server when openraft has stopped: a poisoned log, tables that can't be written.
+    /// Stops the server when openraft has stopped (a poisoned log, tables that can't be written), or the cluster has no
+    /// place for this node any more.
     async fn watch(self, shutdown: CancellationToken) {
         let mut metrics = self.raft.metrics();
+        let mut refused = self.company.as_ref().map(|company| company.links.watch_refused());
         loop {
             match &metrics.borrow_and_update().running_state {
                 Ok(()) => {}
@@ -271,12 +239,26 @@ impl Node {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = metrics.changed() => if changed.is_err() { return },
+                why = outcast(&mut refused) => {
+                    tracing::error!(%why, "the cluster has no place for this node any more");
+                    *self.failure.lock() = Some(why);
+                    shutdown.cancel();
+                    return;
+                }
             }
         }
     }
 
-    /// Whether openraft has stopped because of an error.
+    /// Why this node can't be one of its cluster any more, if that is so.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+
+    /// Whether it has stopped because of an error.
     pub fn has_failed(&self) -> bool {
+        if self.failure.lock().is_some() {
+            return true;
+        }
         let stopped = matches!(&self.raft.metrics().borrow().running_state, Err(fatal) if *fatal != Fatal::Stopped);
         stopped || self.log.poisoned().is_some()
     }
@@ -286,49 +268,12 @@ impl Node {
     }
 }
 
-pub(super) async fn open(config: &Config) -> Result<Opened, StartError> {
-    let dir = config.server.data_dir.clone();
-    make_private(&dir)?;
-    let log = LogOptions {
-        segment_bytes: config.storage.segment_bytes,
-        ballast_bytes: BALLAST_BYTES,
-        identity: new_identity(),
-        ..LogOptions::default()
-    };
-    let tables = tables::Options { cache_bytes: config.storage.cache_bytes, ..tables::Options::default() };
-    Ok(tokio::task::spawn_blocking(move || recover::open(&dir, log, &tables)).await??)
-}
-
-/// Names a new history; an existing log keeps its own.
-pub(super) fn new_identity() -> Vec<u8> {
-    let mut identity = vec![0; IDENTITY_BYTES];
-    // Fails only without any source of randomness; then the identity is the one of all zeros.
-    let _ = aws_lc_rs::rand::fill(&mut identity);
-    identity
-}
-
-/// Makes the data directory, for this user alone.
-fn make_private(dir: &Path) -> Result<(), StartError> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    let failed = |source| StartError::Directory { path: dir.display().to_string(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)
-}
-
-fn load_roster(tables: &Tables, applied: &AppliedState) -> Result<Roster, RecordsError> {
-    let index = applied.last.map_or(0, |last| last.index);
-    Roster::load(&tables.reader(), Pos::new(index, Pos::COMMANDS_PER_ENTRY_MAX - 1))
-}
-
-async fn start_raft(id: NodeId, log: Log, machine: StateMachine) -> Result<Raft, StartError> {
-    let config = openraft::Config {
-        cluster_name: "carillon".into(),
-        // Snapshots and purging follow the log's size, in `keep_house`.
-        snapshot_policy: openraft::SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: u64::MAX,
-        ..openraft::Config::default()
-    };
-    let config = config.validate().map_err(|e| StartError::Raft(e.to_string()))?;
-    let raft = Raft::new(id, Arc::new(config), NoPeers, LogStore::new(log), machine).await;
-    raft.map_err(|e| StartError::Raft(e.to_string()))
+/// Why a peer says that this node can't be one of the cluster; completes only then.
+async fn outcast(refused: &mut Option<watch::Receiver<Option<String>>>) -> String {
+    let Some(refused) = refused else { return std::future::pending().await };
+    let why = refused.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    match why {
+        Some(why) => why,
+        None => std::future::pending().await,
+    }
 }

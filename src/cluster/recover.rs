@@ -4,7 +4,7 @@
 //! nothing) and the log after it. What cannot be rebuilt completely is refused with what is wrong: a node never serves
 //! less than it acknowledged without saying so.
 
-use super::codec::AppliedState;
+use super::codec::{self, AppliedState};
 use carillon_storage::{
     CodecError, LockError, LogError, LogOptions,
     log::Log,
@@ -48,6 +48,9 @@ pub enum RecoverError {
     /// What the tables say of themselves can't be read.
     #[error("the tables' position: {0}")]
     Codec(#[from] CodecError),
+    /// The log can't be cut.
+    #[error("the log cannot be cut behind a snapshot: {0}")]
+    Purge(std::io::Error),
     /// The log does not reach back to anything that could be rebuilt from.
     #[error(
         "the tables are unusable ({why}) and cannot be rebuilt: the log begins after entry {purged}, and no intact \
@@ -80,15 +83,25 @@ impl RecoverError {
             Self::Log(error) => error.is_damage(),
             Self::Snapshot(error) => !matches!(error, SnapshotError::Io { .. }),
             Self::Tables(error) => error.is_damage(),
+            Self::Purge(_) => false,
             Self::Codec(_) | Self::NothingToRebuildFrom { .. } | Self::LogBehindTables { .. } => true,
         }
     }
 }
 
-/// Opens everything under `dir`, rebuilding the tables if need be.
-pub(crate) fn open(dir: &Path, log: LogOptions, tables: &tables::Options) -> Result<Opened, RecoverError> {
+/// Opens everything under `dir`, rebuilding the tables if need be. `installing` is the last entry of a snapshot whose
+/// taking in, from a peer, was begun and maybe not ended.
+pub(crate) fn open(
+    dir: &Path,
+    log: LogOptions,
+    tables: &tables::Options,
+    installing: Option<u64>,
+) -> Result<Opened, RecoverError> {
     let log = Log::open(&dir.join("log"), log).map_err(|error| in_use(dir, error))?;
     let snapshots = Snapshots::open(&dir.join("snapshots"))?;
+    if let Some(index) = installing {
+        finish_installing(&log, &snapshots, index)?;
+    }
     check_snapshots_are_behind(&log, &snapshots)?;
     let at = dir.join("tables");
     let (tables, applied) = match usable(&at, tables, &log) {
@@ -106,6 +119,31 @@ fn in_use(dir: &Path, error: LogError) -> RecoverError {
         return RecoverError::InUse { dir: dir.display().to_string(), holder: holder.clone() };
     }
     error.into()
+}
+
+/// Brings a snapshot from a peer to its end: it is whole, and everything in it is committed, so the log goes on behind it.
+fn finish_installing(log: &Log, snapshots: &Snapshots, index: u64) -> Result<(), RecoverError> {
+    let state = log.state();
+    let end = state.entries.end.checked_sub(1).max(state.last_purged.map(|(purged, _)| purged));
+    if end >= Some(index) {
+        return Ok(());
+    }
+    for snapshot in snapshots.list()? {
+        let last = AppliedState::decode(&snapshot.meta)?.last.filter(|last| last.index == index);
+        if let Some(last) = last {
+            tracing::info!(index, "the log goes on behind a snapshot that was being taken in");
+            let (done, is_done) = std::sync::mpsc::sync_channel(1);
+            log.purge(index, codec::encode(&last)?, move |result| {
+                let _ = done.send(result); // Waited for below.
+            })?;
+            return match is_done.recv() {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(source)) => Err(RecoverError::Purge(source)),
+                Err(_) => Err(RecoverError::Purge(std::io::ErrorKind::BrokenPipe.into())),
+            };
+        }
+    }
+    Ok(())
 }
 
 /// A log that does not even reach the snapshots has lost something, whatever the tables say.

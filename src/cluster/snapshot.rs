@@ -147,8 +147,11 @@ pub(crate) fn newest(
     Ok(None)
 }
 
-/// Copies a snapshot file into this node's directory, every byte checked.
+/// Copies a snapshot file into this node's directory, every byte checked; one that a peer has sent is there already.
 pub(crate) fn adopt(snapshots: &Snapshots, from: &SnapshotFile) -> Result<SnapshotFile, BuildError> {
+    if let Some(there) = snapshots.list()?.into_iter().find(|file| file.path == from.path) {
+        return Ok(there);
+    }
     let mut source = std::fs::File::open(&from.path)?;
     let mut receiver = snapshots.receive()?;
     let mut buffer = vec![0; 1 << 20];

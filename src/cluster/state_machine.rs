@@ -19,22 +19,44 @@ use carillon_storage::{
 use openraft::{AnyError, EntryPayload, OptionalSend, Snapshot, storage::RaftStateMachine};
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc};
+use tokio::sync::{oneshot, watch};
 
-/// What the proposer learns of its own batch beside the replies: who was told, by position.
-#[derive(Debug, Default)]
+/// What a batch of this node's came to when it was applied here.
+#[derive(Debug)]
 pub(crate) struct Told {
-    /// The boot whose batches are of interest.
-    pub(crate) boot: (NodeId, u64),
-    /// The batch.
-    pub(crate) sequence: u64,
     /// The log index it was applied at.
     pub(crate) index: u64,
+    /// One for each command.
+    pub(crate) replies: Vec<Reply>,
     /// The first publish of each command that had one.
     pub(crate) tallies: Vec<(Pos, Tally)>,
 }
 
+/// Which batch of this node's boot is waited for, and by whom.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited {
+    /// The boot whose batches are of interest.
+    pub(crate) boot: (NodeId, u64),
+    waiting: Option<(u64, oneshot::Sender<Told>)>,
+}
+
 /// Shared between state machine and proposer, which has one batch in flight.
-pub(crate) type ToldSlot = Arc<Mutex<Told>>;
+pub(crate) type ToldSlot = Arc<Mutex<Awaited>>;
+
+impl Awaited {
+    /// Waits for this batch, and for no earlier one any more.
+    pub(crate) fn expect(&mut self, sequence: u64) -> oneshot::Receiver<Told> {
+        let (tell, told) = oneshot::channel();
+        self.waiting = Some((sequence, tell));
+        told
+    }
+
+    /// Who waits for this batch. A repeat of it finds nobody.
+    fn take(&mut self, batch: &Batch) -> Option<oneshot::Sender<Told>> {
+        let is_own = self.boot == (batch.node, batch.epoch);
+        self.waiting.take_if(|(sequence, _)| is_own && *sequence == batch.sequence).map(|(_, tell)| tell)
+    }
+}
 
 /// The tables, and what follows from changing them.
 #[derive(Debug)]
@@ -46,22 +68,27 @@ pub(crate) struct StateMachine {
     pub(crate) broker: Broker,
     pub(crate) told: ToldSlot,
     pub(crate) applied: AppliedState,
+    /// Up to where everything is applied and was handed to the broker.
+    pub(crate) position: watch::Sender<u64>,
 }
 
 impl StateMachine {
-    async fn entry(&mut self, entry: Entry) -> Result<Vec<Reply>, ApplyError> {
+    async fn entry(&mut self, entry: Entry) -> Result<(), ApplyError> {
+        let index = entry.log_id.index;
         self.applied.last = Some(entry.log_id);
         match entry.payload {
-            EntryPayload::Blank => self.commit(&Writes::new()).map(|()| Vec::new()),
+            EntryPayload::Blank => self.commit(&Writes::new())?,
             EntryPayload::Membership(membership) => {
                 self.applied.membership = Membership::new(Some(entry.log_id), membership);
-                self.commit(&Writes::new()).map(|()| Vec::new())
+                self.commit(&Writes::new())?;
             }
-            EntryPayload::Normal(batch) => self.batch(entry.log_id.index, &batch).await,
+            EntryPayload::Normal(batch) => self.batch(index, &batch).await?,
         }
+        self.position.send_replace(index);
+        Ok(())
     }
 
-    async fn batch(&mut self, index: u64, batch: &Batch) -> Result<Vec<Reply>, ApplyError> {
+    async fn batch(&mut self, index: u64, batch: &Batch) -> Result<(), ApplyError> {
         let applied = records::apply_batch(&self.tables.reader(), index, batch)?;
         self.commit(&applied.writes)?;
         {
@@ -78,11 +105,12 @@ impl StateMachine {
                 tallies.push((pos, tally));
             }
         }
-        let mut told = self.told.lock();
-        if told.boot == (batch.node, batch.epoch) {
-            *told = Told { boot: told.boot, sequence: batch.sequence, index, tallies };
+        let waiting = self.told.lock().take(batch);
+        if let Some(tell) = waiting {
+            // Whoever waited may have given up.
+            let _ = tell.send(Told { index, replies: applied.replies, tallies });
         }
-        Ok(applied.replies)
+        Ok(())
     }
 
     fn commit(&self, writes: &Writes) -> Result<(), ApplyError> {
@@ -111,6 +139,17 @@ impl StateMachine {
     }
 }
 
+/// Why a snapshot could not be installed; the node stops.
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error(transparent)]
+    Tables(#[from] carillon_storage::tables::TableError),
+    #[error(transparent)]
+    Build(#[from] snapshot::BuildError),
+}
+
 /// Why an entry could not be applied; the node stops.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
@@ -129,18 +168,18 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((self.applied.last, self.applied.membership.clone()))
     }
 
-    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Reply>>, StorageError>
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<()>, StorageError>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut replies = Vec::new();
+        let mut applied = Vec::new();
         for entry in entries {
             let log_id = entry.log_id;
-            let reply = self.entry(entry).await;
-            replies.push(reply.map_err(|e| StorageIOError::apply(log_id, AnyError::new(&e)))?);
+            self.entry(entry).await.map_err(|e| StorageIOError::apply(log_id, AnyError::new(&e)))?;
+            applied.push(());
         }
-        Ok(replies)
+        Ok(applied)
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
@@ -163,11 +202,19 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             StorageIOError::read_snapshot(None, AnyError::error(format!("{}: {e}", at.display())))
         };
         let applied = AppliedState::decode(&snapshot.meta).map_err(|e| failed(&e))?;
-        snapshot::adopt(&self.snapshots, &snapshot).map_err(|e| failed(&e))?;
-        self.tables.replace_with(&snapshot, &snapshot.meta).map_err(|e| failed(&e))?;
-        let at = Pos::new(applied.last.map_or(0, |last| last.index), 0);
-        *self.roster.lock() = Roster::load(&self.tables.reader(), at).map_err(|e| failed(&e))?;
+        let index = applied.last.map_or(0, |last| last.index);
+        let (tables, snapshots) = (self.tables.clone(), self.snapshots.clone());
+        let installed = tokio::task::spawn_blocking(move || {
+            snapshot::adopt(&snapshots, &snapshot)?;
+            tables.replace_with(&snapshot, &snapshot.meta)?;
+            Roster::load(&tables.reader(), Pos::new(index, Pos::COMMANDS_PER_ENTRY_MAX - 1)).map_err(InstallError::from)
+        });
+        let roster = installed.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        *self.roster.lock() = roster;
         self.applied = applied;
+        self.position.send_replace(index);
+        // What the snapshot leaped over was shown to no session of this node.
+        let _ = self.broker.close(CloseTarget::All, Close::LostPlace).await;
         Ok(())
     }
 

@@ -23,7 +23,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for OnDisk {
         let dir = tempfile::tempdir().expect("a directory");
         // Small segments, so that the suite's few entries span several.
         let log = LogOptions { segment_bytes: 1, ballast_bytes: 0, ..LogOptions::default() };
-        let opened = recover::open(dir.path(), log, &tables::Options::default()).expect("an empty directory");
+        let opened = recover::open(dir.path(), log, &tables::Options::default(), None).expect("an empty directory");
         let Opened { log, snapshots, tables, applied } = opened;
         assert_eq!(applied, AppliedState::default());
         let broker = Broker::start(&Limits::default(), 1, &CancellationToken::new(), &TaskTracker::new());
@@ -36,6 +36,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for OnDisk {
             broker,
             told: ToldSlot::default(),
             applied,
+            position: tokio::sync::watch::Sender::new(0),
         };
         Ok((dir, LogStore::new(log), machine))
     }

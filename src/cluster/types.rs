@@ -1,17 +1,14 @@
 //! The types that openraft is instantiated with.
 
-use crate::{
-    protocol::NodeId,
-    records::{Batch, Reply},
-};
+use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::snapshot::SnapshotFile;
 use openraft::BasicNode;
 
 openraft::declare_raft_types!(
-    /// One log entry is one [`Batch`] of commands, answered by one [`Reply`] each.
+    /// One log entry is one [`Batch`] of commands. What it came to, the node that proposed it learns when it applies it.
     pub(crate) TypeConfig:
         D = Batch,
-        R = Vec<Reply>,
+        R = (),
         NodeId = NodeId,
         Node = BasicNode,
         SnapshotData = SnapshotFile,

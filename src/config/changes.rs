@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    schema::{Kind, SETTINGS, Setting},
+    schema::{Kind, Setting, settings},
 };
 
 /// Settings that count from the next reload on, beside those of retention; every other one from the next start.
@@ -43,7 +43,7 @@ pub struct Changes {
 /// What `new` changes: `latest` is what is in force of the live settings, `started` what the server was started with.
 pub fn changes(started: &Config, latest: &Config, new: &Config) -> Changes {
     let mut changes = Changes::default();
-    for setting in SETTINGS {
+    for setting in settings() {
         if is_live(setting.path) && !setting.is_same(latest, new) {
             changes.applied.push(setting.path);
         } else if !is_live(setting.path) && !setting.is_same(started, new) {
@@ -66,7 +66,7 @@ impl Setting {
             Kind::Switch { get, .. } => get(a) == get(b),
             Kind::Text { get, .. } => get(a) == get(b),
             Kind::List { get, .. } => get(a) == get(b),
-            Kind::Tables { is_same, .. } => is_same(a, b),
+            Kind::Secret { is_same, .. } | Kind::Tables { is_same, .. } => is_same(a, b),
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn every_live_setting_exists() {
         for path in LIVE {
-            assert!(SETTINGS.iter().any(|setting| setting.path == *path), "{path}");
+            assert!(settings().any(|setting| setting.path == *path), "{path}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Mistakes that no setting makes alone.
 
 use super::{
-    Config,
-    jwt_entry::MAKE_A_SECRET,
+    Config, cluster,
     load::Places,
     mistake::{Mistake, Place},
+    secret::MAKE_A_SECRET,
 };
 use std::collections::BTreeSet;
 
@@ -16,23 +16,24 @@ pub(super) fn check(config: &Config, places: &Places) -> Vec<Mistake> {
     checks.tls();
     checks.limits();
     checks.retention();
+    cluster::check(&mut checks);
     checks.mistakes
 }
 
-struct Checks<'a> {
-    config: &'a Config,
+pub(super) struct Checks<'a> {
+    pub(super) config: &'a Config,
     places: &'a Places,
     mistakes: Vec<Mistake>,
 }
 
 impl Checks<'_> {
     /// At the place of the first of `paths` that was given.
-    fn wrong(&mut self, paths: &[&str], what: impl Into<String>, right: impl Into<String>) {
+    pub(super) fn wrong(&mut self, paths: &[&str], what: impl Into<String>, right: impl Into<String>) {
         let place = paths.iter().find_map(|path| self.places.get(path)).cloned().unwrap_or(Place::Nowhere);
         self.mistakes.push(Mistake::new(&place, what, right));
     }
 
-    fn given(&self, path: &str) -> bool {
+    pub(super) fn given(&self, path: &str) -> bool {
         self.places.contains_key(path)
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    schema::{Kind, SETTINGS, Setting},
+    schema::{Kind, Setting, settings},
 };
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub fn default_toml() -> String {
     let config = Config::default();
     let mut out = String::from("# Carillon's settings and their defaults. A line that begins with # sets nothing.\n");
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in settings() {
         let (its_section, key) = setting.split();
         if its_section != section {
             section = its_section;
@@ -39,6 +39,8 @@ fn lines(setting: &Setting, key: &str, config: &Config) -> Vec<String> {
             None => format!("# {key} = {}", toml::Value::String((*example).to_owned())),
         }],
         Kind::List { example, .. } => vec![format!("{key} = []"), format!("# {key} = {example}")],
+        Kind::Secret { example: "", .. } => Vec::new(),
+        Kind::Secret { example, .. } => vec![format!("# {key} = {}", toml::Value::String((*example).to_owned()))],
         Kind::Tables { example, .. } => example.lines().map(|line| format!("# {line}")).collect(),
     }
 }
@@ -49,7 +51,7 @@ pub fn environment_help() -> String {
         "The environment overrides the file and is overridden by flags.\n\
          Lists: a,b or [\"a\", \"b\"]. Tables: TOML, [{id = \"…\", …}], or JSON, [{\"id\": \"…\", …}].\n",
     );
-    for setting in SETTINGS {
+    for setting in settings() {
         let _ = write!(out, "\n{}\n    {}\n    {}\n", setting.env_name(), setting.doc, setting.expects());
     }
     out

@@ -4,12 +4,11 @@ use super::{
     Config, JwkSet, JwksOrigin, JwksUrl, JwtAlgorithm, JwtKey, KeySource, Target, TargetError, VerificationKey,
     keys::{Table, rows},
     limits::{JWKS_BYTES_MAX, KEY_FILE_BYTES_MAX},
-    mistake::{Mistake, Place, suggest},
+    mistake::{Mistake, suggest},
     raw::Node,
     read::text,
+    secret::{MAKE_A_SECRET, check_private, check_secret, read_file, read_secret_file},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{fs, io::Read, os::unix::fs::PermissionsExt};
 
 const SETTING: &str = "auth.jwt";
 const FIELDS: [&str; 15] = [
@@ -32,14 +31,11 @@ const FIELDS: [&str; 15] = [
 /// Exactly one of them says where the key is.
 const SOURCES: [&str; 6] = ["secret", "secret_file", "public_key", "public_key_file", "jwks_file", "jwks_url"];
 
-/// How to make a secret, for messages.
-pub(super) const MAKE_A_SECRET: &str = "make one with `head -c 32 /dev/urandom | base64` and write it as \"base64:…\"";
-
 /// Reads `auth.jwt`; a plain string is the secret of the key `main`.
 pub(super) fn read_jwt_keys(config: &mut Config, node: &Node, mistakes: &mut Vec<Mistake>) {
     if let Some(secret) = text(&node.raw).filter(|text| !looks_structured(text)) {
         let mut row = Table { setting: SETTING, place: &node.place, entries: &[], mistakes };
-        let secret = check_secret(&mut row, (secret, &node.place), JwtAlgorithm::Hs256);
+        let secret = check_secret(&mut row, (secret, &node.place), JwtAlgorithm::Hs256.secret_bytes_min());
         let main = |secret: Vec<u8>| JwtKey::secret("main", JwtAlgorithm::Hs256, &secret);
         config.auth.jwt = secret.map(main).into_iter().collect();
         return;
@@ -111,7 +107,7 @@ fn one_key(row: &mut Table<'_>, field: &str) -> Option<VerificationKey> {
             "secret" => row.required(field, |secret| Ok(secret.to_owned()))?,
             _ => row.required(field, read_secret_file)?,
         };
-        let secret = check_secret(row, (&secret, place), algorithm)?;
+        let secret = check_secret(row, (&secret, place), algorithm.secret_bytes_min())?;
         return Some(VerificationKey::secret(algorithm, &secret));
     }
     let Some(algorithm) = algorithm else {
@@ -180,48 +176,4 @@ fn check_url(url: &str, allow_http: bool) -> Result<Target, String> {
             .into());
     }
     Ok(target)
-}
-
-fn check_secret(row: &mut Table<'_>, (text, place): (&str, &Place), algorithm: JwtAlgorithm) -> Option<Vec<u8>> {
-    let secret = match text.strip_prefix("base64:") {
-        None => text.as_bytes().to_vec(),
-        Some(encoded) => match STANDARD.decode(encoded.trim()) {
-            Ok(bytes) => bytes,
-            Err(_) => {
-                row.wrong(place, "secret", "is no base64", "write base64: and standard base64 with padding");
-                return None;
-            }
-        },
-    };
-    let least = algorithm.secret_bytes_min();
-    if secret.len() < least {
-        let what = format!("has {} bytes, at least {least} are needed", secret.len());
-        row.wrong(place, "secret", &what, MAKE_A_SECRET.replace("32", &least.to_string()));
-        return None;
-    }
-    Some(secret)
-}
-
-/// Reads a secret's file; not one that everybody on the machine can read too.
-fn read_secret_file(path: &str) -> Result<String, String> {
-    check_private(path)?;
-    Ok(read_file(path, KEY_FILE_BYTES_MAX)?.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn check_private(path: &str) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-    if metadata.permissions().mode() & 0o004 != 0 {
-        return Err(format!("{path} can be read by everybody: chmod o-r {path}"));
-    }
-    Ok(())
-}
-
-fn read_file(path: &str, most: u64) -> Result<String, String> {
-    let mut text = String::new();
-    let read = fs::File::open(path).and_then(|file| file.take(most + 1).read_to_string(&mut text));
-    read.map_err(|error| format!("{path} cannot be read: {error}"))?;
-    if text.len() as u64 > most {
-        return Err(format!("{path} has more than {most} bytes"));
-    }
-    Ok(text)
 }

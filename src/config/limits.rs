@@ -202,3 +202,35 @@ pub const TICKET_SESSION_SECONDS_MAX: u32 = 12 * 3_600;
 pub const OUTBOUND_IDLE_CONNECTIONS_MAX: usize = 8;
 /// How long they are kept.
 pub const OUTBOUND_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Nodes of one cluster.
+pub const PEERS_MAX: usize = 15;
+/// Longest `HOST:PORT` of a peer, in bytes.
+pub const PEER_ADDRESS_BYTES_MAX: usize = 260;
+/// How long a peer may take to be connected and to prove itself.
+pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Peers that prove themselves at once.
+pub const LINK_HANDSHAKES_MAX: usize = 64;
+/// Links that peers may hold open to this node.
+pub const LINKS_MAX: usize = 256;
+/// How long a write to a peer may take before the link is given up.
+pub const LINK_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a link is tried.
+pub const LINK_PING_EVERY: Duration = Duration::from_millis(500);
+/// How long a link may be silent before it is given up.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(3);
+/// Shortest and longest pause before a peer is dialled again.
+pub const LINK_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Requests that wait for one link.
+pub const LINK_QUEUE_MAX: usize = 64;
+/// Requests of one peer that are worked on at once.
+pub const LINK_REQUESTS_AT_ONCE: usize = 32;
+/// Events that wait for one link, and their bytes.
+pub const LINK_EVENTS_MAX: usize = 4_096;
+/// See [`LINK_EVENTS_MAX`].
+pub const LINK_EVENT_BYTES_MAX: usize = 8 << 20;
+/// One piece of a snapshot on its way.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// How long a durable call of a lone node may wait for the disk.
+pub const DISK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a durable call may wait for a leader and its majority.
+pub const COMMIT_TIMEOUT: Duration = Duration::from_millis(1_900);

@@ -7,7 +7,7 @@ use super::{
     mistake::{Mistake, Mistakes, Place, nearest, suggest},
     raw::{Entry, Node, Raw, parse_file},
     read::read,
-    schema::{SETTINGS, Setting},
+    schema::{Setting, settings},
 };
 use std::{collections::HashMap, fs, io::Read, path::Path, sync::Arc};
 
@@ -84,7 +84,7 @@ impl Loader {
         let name = section.key.as_str();
         let known: Vec<&str> = section_names();
         if !known.contains(&name) {
-            let right = match SETTINGS.iter().find(|setting| setting.split().1 == name) {
+            let right = match settings().find(|setting| setting.split().1 == name) {
                 Some(setting) => format!("`{name}` belongs under [{}]", setting.split().0),
                 None => suggest(name, known),
             };
@@ -105,9 +105,9 @@ impl Loader {
     }
 
     fn unknown(&mut self, section: &str, entry: &Entry) {
-        let elsewhere = SETTINGS.iter().find(|setting| setting.split().1 == entry.key);
+        let elsewhere = settings().find(|setting| setting.split().1 == entry.key);
         let siblings: Vec<&str> =
-            SETTINGS.iter().map(Setting::split).filter(|(other, _)| *other == section).map(|(_, key)| key).collect();
+            settings().map(Setting::split).filter(|(other, _)| *other == section).map(|(_, key)| key).collect();
         let right = match elsewhere {
             Some(setting) => format!("did you mean `{}`?", setting.path),
             None => suggest(&entry.key, siblings),
@@ -119,10 +119,10 @@ impl Loader {
     fn environment(&mut self, env: impl Iterator<Item = (String, String)>) {
         let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with("CARILLON_")).collect();
         ours.sort();
-        let names: Vec<String> = SETTINGS.iter().map(Setting::env_name).collect();
+        let names: Vec<String> = settings().map(Setting::env_name).collect();
         for (name, value) in ours {
             let place = Place::Env(name.as_str().into());
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.env_name() == name) {
+            if let Some(setting) = settings().find(|setting| setting.env_name() == name) {
                 self.set(setting, &Node { place, raw: Raw::Loose(value) });
             } else if let Some(right) = probably_meant(&name, &names) {
                 self.mistakes.push(Mistake::new(&place, "there is no such setting", right));
@@ -137,7 +137,7 @@ impl Loader {
             None => self.mistakes.push(Mistake::new(
                 &node.place,
                 format!("there is no setting {:?}", flag.path),
-                suggest(flag.path, SETTINGS.iter().map(|setting| setting.path)),
+                suggest(flag.path, settings().map(|setting| setting.path)),
             )),
         }
     }
@@ -154,11 +154,11 @@ impl Loader {
 }
 
 fn setting(path: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.path == path)
+    settings().find(|setting| setting.path == path)
 }
 
 fn section_names() -> Vec<&'static str> {
-    let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.split().0).collect();
+    let mut names: Vec<_> = settings().map(|setting| setting.split().0).collect();
     names.dedup();
     names
 }

@@ -7,6 +7,9 @@
 mod auth;
 mod changes;
 mod checks;
+mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod describe;
 mod jwks;
 mod jwt_entry;
@@ -24,6 +27,7 @@ mod public_key;
 mod raw;
 mod read;
 mod schema;
+mod secret;
 mod sections;
 mod target;
 #[cfg(test)]
@@ -32,6 +36,8 @@ mod webhook;
 
 pub use auth::{ApiKey, Auth, Scope};
 pub use changes::{Changes, changes};
+pub(crate) use cluster::peer_address;
+pub use cluster::{Cluster, ClusterTls};
 pub use describe::{default_toml, environment_help};
 pub use jwks::{Jwk, JwkSet, JwksOrigin};
 pub use jwt_key::{JwksUrl, JwtAlgorithm, JwtKey, KeySource};

@@ -42,7 +42,7 @@ pub(super) fn read(config: &mut Config, setting: &Setting, node: &Node, mistakes
             }
             None => mistakes.push(wrong(format!("{path} is {}", shown(&node.raw)))),
         },
-        Kind::Tables { read, .. } => read(config, node, mistakes),
+        Kind::Tables { read, .. } | Kind::Secret { read, .. } => read(config, node, mistakes),
     }
 }
 

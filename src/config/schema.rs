@@ -1,8 +1,8 @@
 //! The one table of settings: name, meaning, range, and how each gets into [`Config`] and out of it.
 
 use super::{
-    Config, OriginPattern, Tls, jwt_entry::read_jwt_keys, keys::read_api_keys, limits::HTTP_CONNECTIONS_MAX,
-    log_filter, mistake::Mistake, raw::Node, webhook,
+    Config, OriginPattern, Tls, cluster::CLUSTER, jwt_entry::read_jwt_keys, keys::read_api_keys,
+    limits::HTTP_CONNECTIONS_MAX, log_filter, mistake::Mistake, raw::Node, webhook,
 };
 use std::{net::SocketAddr, ops::RangeInclusive};
 
@@ -40,6 +40,14 @@ pub(super) enum Kind {
         clear: fn(&mut Config),
         push: fn(&mut Config, &str) -> Result<(), String>,
     },
+    /// A string that no message quotes.
+    Secret {
+        /// Empty for one that stands in for another: a file shows only that one.
+        example: &'static str,
+        /// Whether two configurations have the same secret.
+        is_same: fn(&Config, &Config) -> bool,
+        read: fn(&mut Config, &Node, &mut Vec<Mistake>),
+    },
     Tables {
         /// TOML, uncommented.
         example: &'static str,
@@ -68,6 +76,7 @@ impl Setting {
             Kind::Text { example, .. } => format!("a string like {example:?}"),
             Kind::List { example, .. } => format!("an array of strings like {example}"),
             Kind::Tables { .. } => "an array of tables".into(),
+            Kind::Secret { .. } => "a string".into(),
         }
     }
 }
@@ -98,6 +107,7 @@ macro_rules! switch {
         }
     };
 }
+pub(super) use {integer, switch};
 
 /// What is kept of one level, `retention.LEVEL_per_user` and `retention.LEVEL_days`.
 macro_rules! kept {
@@ -119,9 +129,14 @@ const KEPT_MAX: u64 = 10_000_000;
 const DAYS_MAX: u64 = 36_500;
 const BYTES_MAX: u64 = 1 << 40;
 
-/// All settings, in the order of the file. Tables stand last in their section: in TOML, a key after
+/// Every setting, in the order of the file.
+pub(super) fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
+    NODE_SETTINGS.iter().chain(CLUSTER)
+}
+
+/// All but `[cluster]`, which has a file of its own. Tables stand last in their section: in TOML, a key after
 /// `[[auth.jwt]]` belongs to that table.
-pub(super) static SETTINGS: &[Setting] = &[
+static NODE_SETTINGS: &[Setting] = &[
     Setting {
         path: "server.listen",
         doc: "Address of WebSocket and HTTP.",
@@ -346,11 +361,11 @@ tenant = "default""#,
     },
 ];
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, 127.0.0.1:8000 or [::1]:8000".to_owned())
 }
 
-fn filled(text: &str) -> Result<&str, String> {
+pub(super) fn filled(text: &str) -> Result<&str, String> {
     if text.trim().is_empty() { Err("it must not be empty; leave the setting out instead".into()) } else { Ok(text) }
 }
 

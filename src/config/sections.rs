@@ -1,6 +1,6 @@
 //! The settings as typed values, one struct for each section of the file. Auth has a file of its own.
 
-use super::{Auth, Limits};
+use super::{Auth, Cluster, Limits};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// All settings of one node, checked. Made by the loader or by an embedding program.
@@ -20,6 +20,8 @@ pub struct Config {
     pub drain: Drain,
     /// The disk.
     pub storage: Storage,
+    /// Other nodes.
+    pub cluster: Cluster,
     /// Logs.
     pub log: Log,
 }

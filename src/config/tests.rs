@@ -134,7 +134,7 @@ fn is_setting(line: &str) -> bool {
 
 #[test]
 fn every_setting_takes_its_whole_range_and_nothing_beyond() {
-    for setting in SETTINGS {
+    for setting in settings() {
         let Kind::Integer { range, get, set } = &setting.kind else { continue };
         for value in [*range.start(), *range.end()] {
             let mut config = Config::default();
@@ -160,7 +160,7 @@ fn retention_is_set_for_all_levels_and_for_each() {
 #[test]
 fn every_setting_has_a_name_in_the_environment_that_the_help_lists() {
     let help = environment_help();
-    for setting in SETTINGS {
+    for setting in settings() {
         assert!(help.contains(&format!("\n{}\n", setting.env_name())), "{}", setting.path);
     }
     assert!(help.contains("CARILLON_LIMITS__CONNECTIONS_PER_USER"));
@@ -332,7 +332,7 @@ proptest! {
             toml.into_iter().collect::<String>()
         };
         for toml in [text, damaged] {
-            for setting in SETTINGS.iter().step_by(5) {
+            for setting in settings().step_by(5) {
                 if let Err(Mistakes(all)) = try_load(&toml, &[(&setting.env_name(), &value)], &[]) {
                     prop_assert!(!all.is_empty());
                 }

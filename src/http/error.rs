@@ -5,6 +5,7 @@
 use super::ingest::FullOfStreams;
 use crate::{
     broker::Overloaded,
+    cluster::ChangeError,
     config::Scope,
     protocol::handshake::NotAHandshake,
     records::{ProposeError, RecordsError, Rejection},
@@ -248,6 +249,16 @@ impl From<RecordsError> for ApiError {
     }
 }
 
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NoLeader => Self::Propose(ProposeError::NoQuorum),
+            ChangeError::Unknown => Self::Propose(ProposeError::OutcomeUnknown),
+            ChangeError::Refused(_) | ChangeError::Alone => Self::Invalid { field: None, message: error.to_string() },
+        }
+    }
+}
+
 impl From<Overloaded> for ApiError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
@@ -264,6 +275,7 @@ impl From<Rejection> for ApiError {
             // Only the door spends tickets; of 256 random bits none is issued twice.
             Rejection::TicketGone => Self::Internal,
             Rejection::TooLarge { .. } => Self::TooLarge { field, message },
+            Rejection::Wiped { .. } | Rejection::Removed { .. } => Self::Invalid { field: None, message },
             Rejection::NoPlan | Rejection::TooMany { .. } => Self::Invalid { field, message },
         }
     }

@@ -143,6 +143,12 @@ pub fn admin_router(api: &Api) -> Router {
     guarded(api, health_and_metrics(api))
 }
 
+/// What is served while a node waits for the others: that the process lives, and that it is not ready.
+pub fn starting_router() -> Router {
+    let routes = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::starting));
+    routes.fallback(|| async { ApiError::NotReady(Readiness::default().as_str()).into_response() })
+}
+
 fn health_and_metrics(api: &Api) -> Router {
     let routes = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
     routes.route("/metrics", get(metrics::metrics)).with_state(api.clone())

@@ -178,6 +178,11 @@ impl Object {
         Self::need(self.optional_user(name)?)
     }
 
+    /// An integer, which must be there.
+    pub(super) fn integer(&mut self, name: &'static str) -> Result<u64, ApiError> {
+        Self::need(self.optional_integer(name)?)
+    }
+
     /// Everything was taken: 422 naming a field that is not declared.
     pub(super) fn finish(self) -> Result<(), ApiError> {
         let unread = self.declared.iter().enumerate().find(|(at, _)| self.taken & 1 << at == 0);

@@ -3,7 +3,9 @@
 use super::{
     ApiError,
     answer::Answer,
-    calls::{self, admin, backup, groups, import, inbox, notifications, presence, stats, tickets, updates, users},
+    calls::{
+        self, admin, backup, cluster, groups, import, inbox, notifications, presence, stats, tickets, updates, users,
+    },
     ingest,
     openapi::{self, Operation},
     request::Request,
@@ -76,4 +78,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/stats" Read calls::stats, stats::STATS;
     GET "/ingest" Publish ingest::open, ingest::OPERATION;
     GET "/openapi.json" Read openapi::serve, openapi::DOCUMENT_OPERATION;
+    GET "/cluster" Admin calls::cluster::status, cluster::STATUS;
+    POST "/cluster/members" Admin calls::cluster::add, cluster::ADD;
+    DELETE "/cluster/members/{node}" Admin calls::cluster::remove, cluster::REMOVE;
 };

@@ -2,7 +2,8 @@
 
 use super::{
     Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, import, inbox, journal, keys::Key, levels, presence, rows::Node, subscriptions, tickets, txn::Txn,
+    idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node, subscriptions, tickets,
+    txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -133,6 +134,8 @@ impl<S: Read> Step<'_, '_, S> {
             Op::SpendTicket { hash } => tickets::spend(self, hash),
             Op::SweepTickets => tickets::sweep(self),
             Op::Import { reserve, records } => import::import(self, *reserve, records),
+            Op::EnterNode { node, incarnation } => members::enter(self, *node, *incarnation),
+            Op::RemoveNode { node } => members::remove(self, *node),
         }
     }
 

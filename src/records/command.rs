@@ -240,6 +240,18 @@ pub enum Op {
         /// Checked.
         records: Vec<ImportRecord>,
     },
+    /// A node with this data directory is one of the cluster; refused if its id has ever been another's.
+    EnterNode {
+        /// Which.
+        node: NodeId,
+        /// Of its data directory.
+        incarnation: [u8; 16],
+    },
+    /// A node was taken out of the cluster, for ever.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+    },
 }
 
 /// What stays of a user's notifications of one level.

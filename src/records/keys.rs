@@ -37,6 +37,7 @@ pub(crate) enum Table {
     TicketCounts = 32,
     ImportPlans = 40,
     ImportedKeys = 41,
+    Members = 50,
 }
 
 impl Table {
@@ -70,6 +71,7 @@ impl Table {
         Self::TicketCounts,
         Self::ImportPlans,
         Self::ImportedKeys,
+        Self::Members,
     ];
 }
 
@@ -153,6 +155,11 @@ impl Key {
     /// A node.
     pub(crate) fn node(node: NodeId) -> Self {
         Self::new(Table::Nodes).number(node)
+    }
+
+    /// A node as a member of the cluster.
+    pub(crate) fn member(node: NodeId) -> Self {
+        Self::new(Table::Members).number(node)
     }
 
     /// A full bucket of the journal.

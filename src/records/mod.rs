@@ -18,6 +18,7 @@ pub mod journal;
 mod json;
 mod keys;
 pub mod levels;
+pub mod members;
 pub mod presence;
 mod proposer;
 mod reply;

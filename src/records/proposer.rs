@@ -2,13 +2,18 @@
 
 use super::{Command, Reply};
 use crate::{protocol::Pos, tally::Tally};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// A command on its way into the log.
 #[derive(Debug)]
 pub struct Proposal {
     /// The change.
     pub command: Command,
+    /// When it was asked for: how long it may wait counts from then.
+    pub since: Instant,
     /// Answered once it is committed and applied, or refused.
     pub answer: oneshot::Sender<Result<Committed, ProposeError>>,
 }
@@ -72,10 +77,12 @@ impl Proposer {
     /// When it was not taken; see [`ProposeError`].
     pub fn start(&self, command: Command) -> Result<Pending, ProposeError> {
         let (answer, answered) = oneshot::channel();
-        self.waiting.try_send(Proposal { command, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => ProposeError::NoQuorum,
-        })?;
+        self.waiting.try_send(Proposal { command, since: Instant::now(), answer }).map_err(
+            |refused| match refused {
+                mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => ProposeError::NoQuorum,
+            },
+        )?;
         Ok(Pending(answered))
     }
 }

@@ -1,7 +1,7 @@
 //! What commands are answered. Kept with idempotency keys and replicated: variants and fields are only ever appended.
 
 use super::{command::Op, import::ImportOutcome};
-use crate::protocol::{Timestamp, UserId};
+use crate::protocol::{NodeId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What a command is answered.
@@ -136,4 +136,23 @@ pub enum Rejection {
     /// Never issued, used before, or expired: nobody learns which.
     #[error("this ticket is not valid: it was used, it has expired, or there never was one")]
     TicketGone,
+    /// The node was wiped: its id belongs to a data directory that is gone.
+    #[error(
+        "node {node} has lost the data directory that it joined the cluster with, and with it what it had promised: \
+         take it out (`carillon cluster remove {node}`), give the machine a new server.node_id and an empty data \
+         directory, and add it again"
+    )]
+    Wiped {
+        /// Which.
+        node: NodeId,
+    },
+    /// The node was taken out.
+    #[error(
+        "node {node} was removed from this cluster, and its id is never used again: give the machine a new \
+         server.node_id and an empty data directory, and add it again"
+    )]
+    Removed {
+        /// Which.
+        node: NodeId,
+    },
 }

@@ -26,15 +26,22 @@ enum KeepError {
     Propose(#[from] ProposeError),
 }
 
-/// Runs until `shutdown`, a round a minute and one as soon as the settings are other ones.
-pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
+/// Runs until `shutdown`, a round a minute and one as soon as the settings are other ones. Of several nodes only the one
+/// that `leads` does something: each proposal is worth making once.
+pub async fn keep(
+    records: Records,
+    mut settings: watch::Receiver<Retention>,
+    (leads, shutdown): (impl Fn() -> bool, CancellationToken),
+) {
     loop {
         let of_now = settings.borrow_and_update().clone();
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            round = round(&records, &of_now) => if let Err(error) = round {
-                tracing::warn!(%error, "retention goes on in a minute");
-            },
+        if leads() {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                round = round(&records, &of_now) => if let Err(error) = round {
+                    tracing::warn!(%error, "retention goes on in a minute");
+                },
+            }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -44,12 +51,19 @@ pub async fn keep(records: Records, mut settings: watch::Receiver<Retention>, sh
     }
 }
 
-/// Cuts the way back for resumes, by age and size; runs until `shutdown`.
-pub async fn keep_journal(records: Records, settings: watch::Receiver<Retention>, shutdown: CancellationToken) {
+/// Cuts the way back for resumes, by age and size; runs until `shutdown`, and works while this node `leads`.
+pub async fn keep_journal(
+    records: Records,
+    settings: watch::Receiver<Retention>,
+    (leads, shutdown): (impl Fn() -> bool, CancellationToken),
+) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(JOURNAL_ROUND) => {}
+        }
+        if !leads() {
+            continue;
         }
         let of_now = settings.borrow().clone();
         if let Err(error) = trim_journal(&records, &of_now).await {

@@ -246,6 +246,16 @@ pub struct Node {
 }
 row!(Node, "node");
 
+/// Which data directory a node id belongs to, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Drawn when the node's data directory was made: a wiped node has another.
+    pub incarnation: [u8; 16],
+    /// Whether it was taken out of the cluster; it never comes back.
+    pub is_removed: bool,
+}
+row!(Member, "member");
+
 /// An erasure that is not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {

@@ -5,8 +5,10 @@ use crate::config;
 use std::{io::IsTerminal, sync::OnceLock};
 use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-/// Libraries that talk of every step; what the setting says of them comes later and wins.
-const QUIET: &str = "openraft=warn,sled=warn";
+/// Libraries that talk of every step; what the setting says of them comes later and wins. openraft complains ten times a
+/// second of a peer that is away; the links say so once, and what stops a node the node says itself.
+const QUIET: &str =
+    "openraft=warn,openraft::replication=off,openraft::engine=off,openraft::core=off,openraft::raft=off,sled=warn";
 
 /// Replaces the filter, once [`init`] has been the one.
 static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();

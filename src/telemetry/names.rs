@@ -44,6 +44,14 @@ pub const SNAPSHOT_BYTES: &str = "carillon_snapshot_bytes";
 pub const SNAPSHOT_AGE_SECONDS: &str = "carillon_snapshot_age_seconds";
 /// Users online.
 pub const PRESENCE_USERS_ONLINE: &str = "carillon_presence_users_online";
+/// Links to peers that are up, by `kind`.
+pub const LINKS_UP: &str = "carillon_links_up";
+/// Bytes over links, by `kind` and `direction`.
+pub const LINK_BYTES: &str = "carillon_link_bytes_total";
+/// Links that were made again, by `kind`.
+pub const LINK_RECONNECTS: &str = "carillon_link_reconnects_total";
+/// How long a ping to a peer took, by `peer`.
+pub const LINK_RTT_SECONDS: &str = "carillon_link_rtt_seconds";
 /// Server API calls, by `route` and `status`.
 pub const API_CALLS: &str = "carillon_api_calls_total";
 /// Duration of server API calls, by `route`.
@@ -126,6 +134,10 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     SNAPSHOT_BYTES Gauge BYTES, [], "Bytes of the newest snapshot.";
     SNAPSHOT_AGE_SECONDS Gauge SECONDS, [], "Age of the newest snapshot.";
     PRESENCE_USERS_ONLINE Gauge None, [], "Users online.";
+    LINKS_UP Gauge None, ["kind"], "Links to peers that are up, by kind.";
+    LINK_BYTES Counter BYTES, ["kind", "direction"], "Bytes over links to and from peers, by kind and direction.";
+    LINK_RECONNECTS Counter None, ["kind"], "Links to peers that were made again, by kind.";
+    LINK_RTT_SECONDS Gauge SECONDS, ["peer"], "How long the last ping to a peer took.";
     API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
     API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";
     INGEST_STREAMS Gauge None, [], "Streams of server API calls that are open.";

@@ -60,8 +60,8 @@ pub struct Serving {
 }
 
 /// Accepts connections until `shutdown`; then idle HTTP connections are closed and busy ones after their response.
-/// Sessions stay: see [`crate::broker::Broker::drain`].
-pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) {
+/// Sessions stay: see [`crate::broker::Broker::drain`]. Gives the listener back, for whoever serves something else next.
+pub async fn serve(listener: TcpListener, serving: Serving, shutdown: CancellationToken) -> TcpListener {
     let tracker = serving.tracker.clone();
     let bounds = (serving.http_connections, serving.http_per_address);
     let places = Places::new(bounds, serving.trusted_proxies.clone());
@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return listener,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {

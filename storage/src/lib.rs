@@ -8,6 +8,7 @@
 //! | [`snapshot`] | whole states as files | complete and checksummed, or not there |
 //! | [`codec`] | bytes of typed values | a version byte first, a limit when decoding |
 //! | [`staging`] | a directory in the making | complete under its name, or not there |
+//! | [`note`] | a small value in a file | replaced as a whole |
 //! | [`space`], [`lock`] | free space, ballast, one process per directory | |
 //!
 //! Every write that must be in the file system before another one is ordered by an `fsync` in between: of the file for
@@ -18,6 +19,7 @@ mod digest;
 mod files;
 pub mod lock;
 pub mod log;
+pub mod note;
 pub mod snapshot;
 pub mod space;
 pub mod staging;
@@ -26,5 +28,6 @@ pub mod tables;
 pub use codec::CodecError;
 pub use lock::{DirLock, LockError};
 pub use log::{Log, LogError, LogOptions, LogState, LogStats};
+pub use note::NoteError;
 pub use snapshot::{SnapshotError, SnapshotFile, SnapshotWriter, Snapshots};
 pub use tables::{Direction, MemoryTables, Read, TableError, Tables, Writes};

@@ -199,7 +199,7 @@ async fn what_is_not_there_is_404_and_another_method_405() {
         ("POST", "/users/1/notifications/1/unread"),
         ("DELETE", "/users/1/notifications/1"),
         // Of a later release.
-        ("GET", "/cluster"),
+        ("GET", "/clusters"),
     ] {
         assert_eq!(api.call(method, path, "").await.error(), (404, "not_found".into(), None), "{method} {path}");
     }

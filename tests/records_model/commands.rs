@@ -95,7 +95,10 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![16 => inbox_op(), 4 => import_op(), 6 => event_op(), 4 => directory_op(), 6 => presence_op(), 1 => journal_op()]
+    prop_oneof![
+        16 => inbox_op(), 4 => import_op(), 6 => event_op(), 4 => directory_op(), 6 => presence_op(), 1 => journal_op(),
+        1 => member_op()
+    ]
 }
 
 fn inbox_op() -> impl Strategy<Value = Op> {
@@ -187,6 +190,13 @@ fn directory_op() -> impl Strategy<Value = Op> {
         4 => see,
         1 => user().prop_map(|user| Op::RevokeTokens { user }),
         1 => user().prop_map(|user| Op::EraseUser { user }),
+    ]
+}
+
+fn member_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (1..4u64, 0..3u8).prop_map(|(node, n)| Op::EnterNode { node, incarnation: [n; 16] }),
+        1 => (1..4u64).prop_map(|node| Op::RemoveNode { node }),
     ]
 }
 

@@ -17,6 +17,8 @@ mod retention;
 
 #[derive(Default)]
 pub struct Model {
+    /// Node ids with their incarnations, and whether they were removed.
+    members: std::collections::BTreeMap<u64, ([u8; 16], bool)>,
     tenants: HashMap<Tenant, Of>,
     /// Present boot of the node.
     epoch: u64,
@@ -152,6 +154,15 @@ impl Model {
             Op::ExpireLevels { user, bounds } => of.expire_levels(user, bounds),
             Op::UpdateSubscription { user, data } => of.subscribe(user, data),
             Op::BeginHistory { .. } => Reply::Done,
+            Op::EnterNode { node, incarnation } => match self.members.entry(*node).or_insert((*incarnation, false)) {
+                (_, true) => Reply::Rejected(Rejection::Removed { node: *node }),
+                (known, false) if known != incarnation => Reply::Rejected(Rejection::Wiped { node: *node }),
+                _ => Reply::Done,
+            },
+            Op::RemoveNode { node } => {
+                self.members.entry(*node).or_default().1 = true;
+                Reply::Done
+            }
             // Its own check holds the journal against what was announced.
             Op::TrimJournal { .. } => Reply::Progress { removed: u64::MAX, more: false },
             Op::RaiseAlert { .. } => {

@@ -149,6 +149,35 @@ impl Server {
         }
     }
 
+    /// Starts a process that is not expected to become ready; its log says why.
+    pub fn launch(&mut self) {
+        self.launch_at("127.0.0.1:0");
+    }
+
+    /// The same, to be asked at this address.
+    pub fn launch_at(&mut self, address: &str) {
+        assert!(self.running.is_none(), "it runs already");
+        let mut command = self.command();
+        let child = command.stdout(Stdio::null()).env("CARILLON_SERVER__LISTEN", address).spawn();
+        let address = address.parse().expect("an address");
+        self.running = Some(Running { child: child.expect("the program starts"), address });
+    }
+
+    /// SIGSTOP: it lives, and does nothing.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.running.as_ref().expect("running").child), Signal::STOP).expect("signalled");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.running.as_ref().expect("running").child), Signal::CONT).expect("signalled");
+    }
+
+    /// Whether it was started and not stopped since.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
         let program = env!("CARGO_BIN_EXE_carillon");
@@ -163,7 +192,7 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARILLON_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
+        command.args(["serve", "--data-dir"]).arg(&self.data_dir).env("CARILLON_SERVER__LISTEN", "127.0.0.1:0");
         if !self.options.is_production {
             command.arg("--dev");
         }

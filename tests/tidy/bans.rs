@@ -86,7 +86,7 @@ const BANS: &[Ban] = &[
     Ban {
         names: WRITES,
         within: &["src/"],
-        except: &[("src/cluster/node.rs", "makes the data directory, before storage opens it")],
+        except: &[("src/cluster/node/open.rs", "makes the data directory, before storage opens it")],
         why: "only `storage` writes files",
     },
     Ban {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the log's size is held against the bound for a snapshot.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Least time between two snapshots: openraft takes notice of one after the other.
-const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(3);
 /// Entries after which the tables are flushed: sled's flush costs more the more batches wait for it.
 const CHECKPOINT_ENTRIES: u64 = 500;
 
@@ -41,6 +41,20 @@ impl Node {
                 self.snapshot(settings.reserve_bytes).await;
             }
             self.cut_log().await;
+            self.note_installed().await;
+        }
+    }
+
+    /// A snapshot from a peer is taken in once the log goes on behind it.
+    async fn note_installed(&self) {
+        let Some(company) = &self.company else { return };
+        let Some(index) = company.identity.installing() else { return };
+        if self.log.state().last_purged.is_none_or(|(purged, _)| purged < index) || self.applied_index() < index {
+            return;
+        }
+        let identity = company.identity.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || identity.set_installing(None)).await {
+            tracing::warn!(%error, "that a snapshot was taken in is noted later");
         }
     }
 

@@ -4,6 +4,7 @@
 pub(super) mod admin;
 pub(super) mod backup;
 mod batch;
+pub(super) mod cluster;
 pub(super) mod functions;
 pub(super) mod groups;
 pub(super) mod import;

@@ -58,6 +58,8 @@ pub(in crate::http) enum Kind {
 pub(in crate::http) const TEXT: Kind = Kind::Text { min: 0, max: UNBOUNDED };
 /// A count, an id, a cursor.
 pub(in crate::http) const COUNT: Kind = Kind::Integer { min: 0, max: u64::MAX };
+/// `server.node_id`.
+pub(in crate::http) const NODE: Kind = Kind::Integer { min: 1, max: 65_535 };
 /// A user id in a path or a query, where everything is text.
 pub(in crate::http) const USER_TEXT: Kind =
     Kind::Pattern { pattern: USER_PATTERN, matches: |text| UserId::new(text).is_ok() };

@@ -218,4 +218,5 @@ pub(in crate::http) const PATH_FIELDS: &[Field] = &[
     Field::required("id", kind::USER_TEXT, "The user."),
     Field::required("nid", kind::COUNT, "The notification, as it was numbered when it was sent."),
     Field::required("group", kind::GROUP, "The group."),
+    Field::required("node", kind::NODE, "The node's number, `server.node_id`."),
 ];

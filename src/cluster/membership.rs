@@ -1,0 +1,302 @@
+//! Who belongs to the cluster: adding, removing, and what is told of it.
+//!
+//! A new node is a learner first and becomes a voter when it has caught up: whoever leads sees to that, so that a change
+//! that was begun is brought to its end whatever fails meanwhile. A node id is entered in the records before the node
+//! takes part, and marked there as removed when it is taken out.
+
+use super::{
+    leader::{Leadership, Route},
+    links::{Links, hello::Party, kind::Kind},
+    wire::{self, Answer, Change, ChangeError, Request},
+};
+use crate::{
+    protocol::{NodeId, Tenant},
+    records::{Op, ProposeError, Records, Reply},
+};
+use openraft::{BasicNode, ChangeMembers};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often a leader looks for learners that have caught up.
+const PROMOTION_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether this node reaches a majority.
+const GUARD_EVERY: Duration = Duration::from_millis(50);
+/// How long a majority must be reached again before this node may stand for election: until the leader, if there is one,
+/// has reached this node, too.
+const CONTENT_AFTER: Duration = Duration::from_millis(1_200);
+/// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
+const CLOSE_ENTRIES: u64 = 512;
+/// How long a change of the membership may take.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A handle; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) links: Links,
+    pub(crate) leadership: Leadership,
+    pub(crate) records: Records,
+    /// Addresses from the settings, which count more than those in the log.
+    pub(crate) configured: Arc<BTreeMap<NodeId, String>>,
+}
+
+/// One node, as this one sees it.
+#[derive(Clone, Debug)]
+pub struct MemberStatus {
+    /// Its number.
+    pub id: NodeId,
+    /// Where its peers reach it.
+    pub address: String,
+    /// Whether its word counts; otherwise it is a learner.
+    pub is_voter: bool,
+    /// Whether it leads.
+    pub is_leader: bool,
+    /// Whether this node reaches it.
+    pub is_reachable: bool,
+    /// The last entry that it has applied, as it said.
+    pub applied_index: Option<u64>,
+    /// How long a ping takes.
+    pub rtt: Option<Duration>,
+}
+
+impl Membership {
+    /// The members and their addresses: those of the log, else those that are to form the cluster.
+    pub(crate) fn addresses(&self) -> BTreeMap<NodeId, String> {
+        let metrics = self.leadership.raft().metrics().borrow().membership_config.clone();
+        let logged: BTreeMap<NodeId, String> = metrics.nodes().map(|(id, node)| (*id, node.addr.clone())).collect();
+        if logged.is_empty() {
+            return (*self.configured).clone();
+        }
+        logged.into_iter().map(|(id, address)| (id, self.configured.get(&id).cloned().unwrap_or(address))).collect()
+    }
+
+    /// Keeps links to whoever is a member; ends when this node is none any more, or `shutdown` does.
+    pub(crate) async fn follow(self, shutdown: CancellationToken) {
+        let mut metrics = self.leadership.raft().server_metrics();
+        loop {
+            self.links.set_peers(&self.addresses());
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+            metrics.borrow_and_update();
+        }
+    }
+
+    /// Makes learners voters once they have caught up; only ever a leader's work.
+    pub(crate) async fn promote(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(PROMOTION_EVERY) => {}
+            }
+            if let Some(ready) = self.caught_up() {
+                let changed = self.leadership.raft().change_membership(ChangeMembers::AddVoterIds(ready.clone()), true);
+                match tokio::time::timeout(CHANGE_TIMEOUT, changed).await {
+                    Ok(Ok(_)) => tracing::info!(nodes = ?ready, "these nodes vote now"),
+                    Ok(Err(error)) => tracing::warn!(%error, nodes = ?ready, "these nodes do not vote yet"),
+                    Err(_) => tracing::warn!(nodes = ?ready, "these nodes do not vote yet: no majority answers"),
+                }
+            }
+        }
+    }
+
+    /// Lets this node stand for election only while it reaches a majority, and has for a while: one that was cut off would
+    /// come back with a higher term and depose a leader that everybody else is content with.
+    pub(crate) async fn guard_elections(self, shutdown: CancellationToken) {
+        let raft = self.leadership.raft();
+        let mut reached_since: Option<Instant> = Some(Instant::now() - CONTENT_AFTER);
+        loop {
+            let voters = self.voters();
+            let own = self.leadership.node();
+            let reached = voters.iter().filter(|id| **id == own || self.links.is_up(**id, Kind::Raft)).count();
+            reached_since = if reached > voters.len() / 2 { reached_since.or(Some(Instant::now())) } else { None };
+            let may_stand = voters.len() <= 1 || reached_since.is_some_and(|since| since.elapsed() >= CONTENT_AFTER);
+            raft.runtime_config().elect(may_stand);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(GUARD_EVERY) => {}
+            }
+        }
+    }
+
+    fn caught_up(&self) -> Option<BTreeSet<NodeId>> {
+        if !self.leadership.leads() {
+            return None;
+        }
+        let metrics = self.leadership.raft().metrics();
+        let metrics = metrics.borrow();
+        let last = metrics.last_log_index.unwrap_or(0);
+        let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        let replication = metrics.replication.as_ref()?;
+        let is_close = |id: &NodeId| {
+            let at = replication.get(id).and_then(|at| at.as_ref()).map(|at| at.index);
+            at.is_some_and(|at| at + CLOSE_ENTRIES >= last)
+        };
+        let ready: BTreeSet<NodeId> = metrics
+            .membership_config
+            .nodes()
+            .map(|(id, _)| *id)
+            .filter(|id| !voters.contains(id) && is_close(id))
+            .collect();
+        (!ready.is_empty()).then_some(ready)
+    }
+
+    /// Changes the membership, wherever the leader is.
+    pub(crate) async fn change(&self, change: Change) -> Result<(), ChangeError> {
+        match self.leadership.route() {
+            None => Err(ChangeError::NoLeader),
+            Some(Route::Here) => self.change_here(change).await,
+            Some(Route::To(leader)) => {
+                let body = wire::encode(&Request::Change(change)).map_err(|e| ChangeError::Refused(e.to_string()))?;
+                let asked = tokio::time::timeout(2 * CHANGE_TIMEOUT, self.links.call(leader, Kind::Calls, body)).await;
+                let answer = asked.map_err(|_| ChangeError::Unknown)?.map_err(|error| match error {
+                    super::links::LinkError::Lost => ChangeError::Unknown,
+                    _ => ChangeError::NoLeader,
+                })?;
+                match wire::decode(&answer) {
+                    Ok(Answer::Changed(changed)) => changed,
+                    _ => Err(ChangeError::Unknown),
+                }
+            }
+        }
+    }
+
+    /// Changes the membership as the leader.
+    pub(crate) async fn change_here(&self, change: Change) -> Result<(), ChangeError> {
+        if !self.leadership.leads() {
+            return Err(ChangeError::NoLeader);
+        }
+        let changed = tokio::time::timeout(CHANGE_TIMEOUT, async {
+            match change {
+                Change::Add { node, address } => self.add(node, &address).await,
+                Change::Remove { node } => self.remove(node).await,
+                Change::Move { node, address } => self.move_to(node, address).await,
+            }
+        });
+        changed.await.unwrap_or(Err(ChangeError::Unknown))
+    }
+
+    async fn add(&self, node: NodeId, address: &str) -> Result<(), ChangeError> {
+        let address = crate::config::peer_address(address).map_err(ChangeError::Refused)?;
+        if self.is_member(node) {
+            let known = self.addresses().remove(&node).unwrap_or_default();
+            let message = format!("node {node} is a member already, at {known}");
+            return if known == address { Ok(()) } else { Err(ChangeError::Refused(message)) };
+        }
+        if let Some((other, _)) = self.addresses().iter().find(|(id, at)| at.as_str() == address && **id != node) {
+            return Err(ChangeError::Refused(format!("{address} is the address of node {other} already")));
+        }
+        let party = self.meet(node, address).await?;
+        if self.record(Op::EnterNode { node, incarnation: party.incarnation }).await? {
+            tracing::info!(node, address, "adding a node, as a learner first");
+        }
+        let added = self.leadership.raft().add_learner(node, BasicNode::new(address), false).await;
+        added.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
+    }
+
+    async fn remove(&self, node: NodeId) -> Result<(), ChangeError> {
+        if !self.is_member(node) {
+            // Once more, in case an earlier removal was cut short.
+            return if self.is_known(node) {
+                self.record(Op::RemoveNode { node }).await.map(|_| ())
+            } else {
+                Err(ChangeError::Refused(format!("node {node} is no member; `carillon cluster status` lists them")))
+            };
+        }
+        let voters = self.voters();
+        if voters.iter().all(|id| *id == node) {
+            return Err(ChangeError::Refused(format!(
+                "node {node} is the only one that votes: without it there is no cluster"
+            )));
+        }
+        let raft = self.leadership.raft();
+        let ids = BTreeSet::from([node]);
+        let refused = |error: &dyn std::fmt::Display| ChangeError::Refused(error.to_string());
+        // The records first: were this the leader that goes, it could not say so afterwards. A node counts as removed
+        // once it is in the records and out of the membership.
+        self.record(Op::RemoveNode { node }).await?;
+        let change =
+            if voters.contains(&node) { ChangeMembers::RemoveVoters(ids) } else { ChangeMembers::RemoveNodes(ids) };
+        raft.change_membership(change, false).await.map_err(|error| refused(&error))?;
+        tracing::info!(node, "a node was removed from the cluster");
+        Ok(())
+    }
+
+    /// A member is reached elsewhere from now on. That it is the same node, each handshake checks.
+    async fn move_to(&self, node: NodeId, address: String) -> Result<(), ChangeError> {
+        if !self.is_member(node) {
+            return Err(ChangeError::Refused(format!("node {node} is no member")));
+        }
+        let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
+        let moved = self.leadership.raft().change_membership(ChangeMembers::SetNodes(nodes), true).await;
+        moved.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
+    }
+
+    /// Sees to it that the log has the address at which peers reach this node.
+    pub(crate) async fn say_where(&self, address: String) -> Result<(), ChangeError> {
+        let node = self.leadership.node();
+        let metrics = self.leadership.raft().metrics().borrow().membership_config.clone();
+        let known = metrics.membership().get_node(&node).map(|node| node.addr.clone());
+        match known {
+            Some(known) if known != address => self.change(Change::Move { node, address }).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Who is at an address; what is wrong with it, if anything is.
+    async fn meet(&self, node: NodeId, address: &str) -> Result<Party, ChangeError> {
+        let met = self.links.dial(address, node, Kind::Calls).await;
+        met.map(|(party, ..)| party)
+            .map_err(|error| ChangeError::Refused(format!("node {node} was not found at {address}: {error}")))
+    }
+
+    async fn record(&self, op: Op) -> Result<bool, ChangeError> {
+        match self.records.propose(&Tenant::default(), op).await {
+            Ok(committed) => match committed.reply {
+                Reply::Rejected(why) => Err(ChangeError::Refused(why.to_string())),
+                reply => Ok(reply == Reply::Done),
+            },
+            Err(ProposeError::OutcomeUnknown) => Err(ChangeError::Unknown),
+            Err(ProposeError::NoQuorum) => Err(ChangeError::NoLeader),
+            Err(error) => Err(ChangeError::Refused(error.to_string())),
+        }
+    }
+
+    fn voters(&self) -> BTreeSet<NodeId> {
+        self.leadership.raft().metrics().borrow().membership_config.membership().voter_ids().collect()
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.leadership.raft().metrics().borrow().membership_config.membership().get_node(&node).is_some()
+    }
+
+    fn is_known(&self, node: NodeId) -> bool {
+        self.records.read(|rows| crate::records::members::of(rows, node)).is_ok_and(|row| row.is_some())
+    }
+
+    /// Every member, as this node sees it.
+    pub(crate) fn status(&self) -> Vec<MemberStatus> {
+        let (met, applied) = (self.links.met_peers(), self.links.watch_applied().borrow().clone());
+        let metrics = self.leadership.raft().metrics().borrow().clone();
+        let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        let own = self.leadership.node();
+        let of = |(id, address): (NodeId, String)| MemberStatus {
+            id,
+            address,
+            is_voter: voters.contains(&id),
+            is_leader: metrics.current_leader == Some(id),
+            is_reachable: id == own || self.links.is_up(id, Kind::Calls),
+            applied_index: if id == own {
+                metrics.last_applied.map(|at| at.index)
+            } else {
+                applied.get(&id).map(|applied| applied.index)
+            },
+            rtt: met.get(&id).and_then(|(_, rtt)| *rtt),
+        };
+        self.addresses().into_iter().map(of).collect()
+    }
+}

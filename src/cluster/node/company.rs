@@ -1,0 +1,300 @@
+//! A node with company: its links, catching up with its cluster, its first words in the log, changing who belongs.
+
+use super::{
+    Node, Surroundings,
+    open::{self, StartError},
+};
+use crate::{
+    cluster::{
+        identity::{ClusterId, Identity},
+        leader::{Leadership, Route},
+        links::{self, Applied, LinkError, Links, accept, kind::Kind},
+        membership::{MemberStatus, Membership},
+        service::{PeerEvent, Service},
+        transfer::Receiving,
+        wire::{self, Answer, Change, ChangeError, Request},
+    },
+    config,
+    protocol::{NodeId, Tenant},
+    records::{Op, ProposeError, Records, Rejection, Reply, journal, members, presence},
+};
+use bytes::Bytes;
+use carillon_storage::{log::Log, snapshot::Snapshots, tables::Tables};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Pause between two looks at whether what is waited for has come.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often a node that waits says for whom.
+pub(super) const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How long another node may take for a small answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What is needed before openraft runs.
+pub(super) struct Prepared {
+    pub(super) links: Links,
+    identity: Arc<Identity>,
+    listener: TcpListener,
+    epoch: u64,
+}
+
+/// What a node has when it may have company; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Company {
+    pub(crate) links: Links,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) membership: Membership,
+    pub(crate) service: Service,
+    pub(super) settings: Arc<config::Cluster>,
+    epoch: u64,
+}
+
+/// What a node knows of its cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// The cluster's name; `None` for a node without company.
+    pub cluster: Option<ClusterId>,
+    /// Who leads, as this node knows.
+    pub leader: Option<NodeId>,
+    /// The term.
+    pub term: u64,
+    /// The last entry that this node has applied.
+    pub applied_index: u64,
+    /// Everybody, this node included.
+    pub members: Vec<MemberStatus>,
+}
+
+impl Prepared {
+    /// Begins this boot and binds the peers' listener.
+    pub(super) async fn new(
+        around: &Surroundings<'_>,
+        identity: Arc<Identity>,
+        (log, tables, applied): (&Log, &Tables, watch::Receiver<u64>),
+    ) -> Result<Self, StartError> {
+        let settings = &around.config.cluster;
+        let state = log.state();
+        let node = identity.node();
+        let known = presence::epoch_of(&tables.reader(), node)?;
+        // Boots that the tables don't know of yet are in the log: no more of them than entries.
+        let seen = known + state.entries.end.saturating_sub(*applied.borrow());
+        let was_alone = state.vote.is_some() && identity.cluster().is_none();
+        let begun = identity.clone();
+        let epoch = tokio::task::spawn_blocking(move || {
+            if was_alone {
+                // It was a cluster of its own already, without a name.
+                begun.found_cluster()?;
+                begun.formed()?;
+            }
+            begun.begin_boot(seen)
+        });
+        let epoch = epoch.await??;
+        let address = settings.listen.unwrap_or_else(|| std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| StartError::Listen { address, source })?;
+        let links = Links::new(links::Parts {
+            settings,
+            identity: identity.clone(),
+            epoch,
+            tables: tables.clone(),
+            applied,
+            tracker: around.tracker,
+            shutdown: around.shutdown,
+        })?;
+        Ok(Self { links, identity, listener, epoch })
+    }
+
+    /// Lets peers in, and keeps links to them.
+    pub(super) fn open(
+        self,
+        around: &Surroundings<'_>,
+        (leadership, records, snapshots): (&Leadership, &Records, &Snapshots),
+    ) -> Company {
+        let Self { links, identity, listener, epoch } = self;
+        let settings = &around.config.cluster;
+        let membership = Membership {
+            links: links.clone(),
+            leadership: leadership.clone(),
+            records: records.clone(),
+            configured: Arc::new(settings.peers.clone()),
+        };
+        let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
+        let receiving = Receiving { raft, snapshots, identity: identity.clone() };
+        let service = Service::new(leadership.clone(), membership.clone(), receiving);
+        let (tracker, shutdown) = (around.tracker, around.shutdown);
+        tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
+        tracker.spawn(membership.clone().follow(shutdown.clone()));
+        tracker.spawn(membership.clone().promote(shutdown.clone()));
+        tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
+        Company { links, identity, membership, service, settings: Arc::new(settings.clone()), epoch }
+    }
+}
+
+impl Company {
+    /// Where peers reach this node.
+    pub(super) fn own_address(&self) -> String {
+        self.settings.address_of(self.identity.node()).unwrap_or_default()
+    }
+}
+
+impl Node {
+    /// Forms, finds or comes back to the cluster, and applies everything that was answered anywhere; the boot's number.
+    pub(super) async fn catch_up(&self, company: &Company, shutdown: &CancellationToken) -> Result<u64, StartError> {
+        let caught_up = async {
+            self.become_member(company).await?;
+            let read = self.read_index(company).await;
+            let applied = self.raft.wait(None).applied_index_at_least(Some(read), "start-up").await;
+            applied.map_err(|error| StartError::Raft(error.to_string()))?;
+            Ok(company.epoch)
+        };
+        self.unless_refused(company, shutdown, caught_up).await
+    }
+
+    /// Runs a part of the start, unless the cluster refuses this node or the process is to stop.
+    async fn unless_refused<T>(
+        &self,
+        company: &Company,
+        shutdown: &CancellationToken,
+        start: impl Future<Output = Result<T, StartError>>,
+    ) -> Result<T, StartError> {
+        let mut refused = company.links.watch_refused();
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(self.failure().map_or(StartError::Stopped, StartError::Refused)),
+            why = refused.wait_for(Option::is_some) => {
+                Err(StartError::Refused(why.ok().and_then(|why| why.clone()).unwrap_or_default()))
+            }
+            done = start => done,
+        }
+    }
+
+    /// Up to where everything is that was ever answered: asks the leader, whoever that is, until it says.
+    async fn read_index(&self, company: &Company) -> u64 {
+        let mut said = Instant::now();
+        loop {
+            let index = match self.leadership.route() {
+                None => None,
+                Some(Route::Here) => self.leadership.read_index().await,
+                Some(Route::To(leader)) => ask_read_index(&company.links, leader).await,
+            };
+            if let Some(index) = index {
+                return index;
+            }
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                tracing::info!("waiting for a leader: {}", company.waits_for(&company.membership.addresses()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// This boot's first words in the log.
+    pub(super) async fn begin_boot(&self, company: &Company, shutdown: &CancellationToken) -> Result<(), StartError> {
+        let incarnation = company.identity.incarnation();
+        let begun = async {
+            self.insist(Op::NodeStarted).await?;
+            self.insist(Op::EnterNode { node: company.identity.node(), incarnation }).await?;
+            // Of several nodes at once the first one's counts.
+            if self.records.read(|rows| journal::history(rows))?.is_none() {
+                self.insist(Op::BeginHistory { id: open::new_history() }).await?;
+            }
+            // Each enters itself, but may be wiped before it does.
+            for (node, (party, _)) in company.links.met_peers() {
+                if self.records.read(|rows| members::of(rows, node))?.is_none() {
+                    self.insist(Op::EnterNode { node, incarnation: party.incarnation }).await?;
+                }
+            }
+            if let Err(error) = company.membership.say_where(company.own_address()).await {
+                tracing::warn!(%error, "the other nodes are not told of this node's address yet");
+            }
+            Ok(())
+        };
+        self.unless_refused(company, shutdown, begun).await
+    }
+
+    /// Proposes until it is done. A full disk refuses every change, and serves every read.
+    async fn insist(&self, op: Op) -> Result<(), StartError> {
+        loop {
+            match self.records.propose(&Tenant::default(), op.clone()).await {
+                Ok(committed) => match committed.reply {
+                    Reply::Rejected(why @ (Rejection::Wiped { .. } | Rejection::Removed { .. })) => {
+                        return Err(StartError::Refused(why.to_string()));
+                    }
+                    _ => return Ok(()),
+                },
+                Err(ProposeError::DiskFull) => return Ok(()),
+                Err(error) => tracing::debug!(%error, "the boot is announced again"),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What this node knows of its cluster.
+    pub fn cluster_status(&self) -> ClusterStatus {
+        let metrics = self.raft.metrics().borrow().clone();
+        ClusterStatus {
+            cluster: self.company.as_ref().and_then(|company| company.identity.cluster()),
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            applied_index: metrics.last_applied.map_or(0, |id| id.index),
+            members: self.company.as_ref().map_or_else(Vec::new, |company| company.membership.status()),
+        }
+    }
+
+    /// Sends an ephemeral event to another node: at most once, in order with the others, never waiting.
+    ///
+    /// # Errors
+    /// When there is no link, or too much waits for it: the event is lost.
+    pub fn send_event(&self, node: NodeId, event: Bytes) -> Result<(), LinkError> {
+        let company = self.company.as_ref().ok_or(LinkError::Down)?;
+        company.links.send_event(node, event)
+    }
+
+    /// Events of other nodes from now on, in the order in which each sent them; at most `limit` wait. The last one that
+    /// subscribes gets them.
+    pub fn subscribe_events(&self, limit: usize) -> mpsc::Receiver<PeerEvent> {
+        match &self.company {
+            Some(company) => company.service.subscribe(limit),
+            None => mpsc::channel(1).1,
+        }
+    }
+
+    /// How far every other node has applied the log, as it said last; `None` for a node that is alone.
+    pub fn watch_applied(&self) -> Option<watch::Receiver<BTreeMap<NodeId, Applied>>> {
+        self.company.as_ref().map(|company| company.links.watch_applied())
+    }
+
+    /// Adds a node to the cluster: a learner first, a voter once it has caught up.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn add_member(&self, node: NodeId, address: String) -> Result<(), ChangeError> {
+        let company = self.company.as_ref().ok_or(ChangeError::Alone)?;
+        company.membership.change(Change::Add { node, address }).await
+    }
+
+    /// Takes a node out of the cluster, for ever.
+    ///
+    /// # Errors
+    /// See [`ChangeError`].
+    pub async fn remove_member(&self, node: NodeId) -> Result<(), ChangeError> {
+        let company = self.company.as_ref().ok_or(ChangeError::Alone)?;
+        company.membership.change(Change::Remove { node }).await
+    }
+}
+
+async fn ask_read_index(links: &Links, leader: NodeId) -> Option<u64> {
+    let body = wire::encode(&Request::ReadIndex).ok()?;
+    let asked = tokio::time::timeout(ASK_TIMEOUT, links.call(leader, Kind::Calls, body)).await;
+    match wire::decode(&asked.ok()?.ok()?) {
+        Ok(Answer::ReadIndex(index)) => index,
+        _ => None,
+    }
+}

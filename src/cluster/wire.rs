@@ -1,0 +1,111 @@
+//! What nodes ask each other over links, and what they answer. Sent between releases: only ever appended.
+
+use super::{
+    codec,
+    types::{SnapshotMeta, TypeConfig, Vote},
+};
+use crate::{protocol::NodeId, records::Batch};
+use bytes::Bytes;
+use carillon_storage::CodecError;
+use openraft::{
+    error::RaftError,
+    raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A question.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// openraft's.
+    Vote(VoteRequest<NodeId>),
+    /// openraft's.
+    Append(AppendEntriesRequest<TypeConfig>),
+    /// Changes for the leader.
+    Propose(Batch),
+    /// Up to where everything is that was ever answered; for the leader.
+    ReadIndex,
+    /// A node that belongs to no cluster asks to be added.
+    Join { node: NodeId, address: String },
+    /// Change the membership; for the leader.
+    Change(Change),
+}
+
+/// A change of who belongs to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Change {
+    Add {
+        node: NodeId,
+        address: String,
+    },
+    Remove {
+        node: NodeId,
+    },
+    /// A member is reached at another address.
+    Move {
+        node: NodeId,
+        address: String,
+    },
+}
+
+/// An answer to the question of the same name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Vote(Result<VoteResponse<NodeId>, RaftError<NodeId>>),
+    Append(Result<AppendEntriesResponse<NodeId>, RaftError<NodeId>>),
+    Proposed(Proposed),
+    /// `None`: this node does not lead, or has no majority.
+    ReadIndex(Option<u64>),
+    Changed(Result<(), ChangeError>),
+    /// The question was not understood.
+    Unknown,
+}
+
+/// What became of changes at a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Proposed {
+    /// A majority has them on disk.
+    Committed,
+    /// They were not taken, for sure: this node does not lead, or has no majority.
+    NotLeader,
+    /// They were not taken, for sure.
+    DiskFull,
+    /// They may come to be, or not.
+    Unknown,
+}
+
+/// Why the membership was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ChangeError {
+    /// Ask the leader, or wait until there is one.
+    #[error("no leader with a majority of the cluster: nothing was changed, try again")]
+    NoLeader,
+    /// It can't be done, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// Not known whether it was done.
+    #[error("the outcome is unknown: look at `carillon cluster status`")]
+    Unknown,
+    /// This node is alone.
+    #[error("this node has no cluster.listen, so no peer can reach it: set it, and cluster.secret, and start it again")]
+    Alone,
+}
+
+/// What goes before the pieces of a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Offer {
+    pub(crate) vote: Vote,
+    pub(crate) meta: SnapshotMeta,
+    /// Of the file.
+    pub(crate) bytes: u64,
+}
+
+/// What a snapshot's receiver says at the end.
+pub(crate) type Installed = Result<SnapshotResponse<NodeId>, String>;
+
+pub(crate) fn encode(value: &impl Serialize) -> Result<Bytes, CodecError> {
+    codec::encode(value).map(Bytes::from)
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    codec::decode(bytes)
+}

@@ -1,0 +1,101 @@
+//! A node that was away comes back: by the log, or, when that has been cut meanwhile, by a snapshot.
+
+use crate::{
+    harness::{Cluster, notification, titles},
+    support::{Api, User, until},
+};
+use reqwest::Method;
+use std::{fs, path::Path};
+use tokio::task::JoinSet;
+
+/// Stores so many notifications of 8 KiB, several at a time.
+async fn fill(api: &Api, user: &'static str, count: usize) {
+    let mut calls = JoinSet::new();
+    for n in 0..count {
+        let api = api.clone();
+        calls.spawn(async move {
+            let body = notification(user, &format!("{n}"), 8 << 10);
+            let answer = api.call(Method::POST, "/api/v1/notifications", Some(&body), None).await;
+            answer.expect("answered").ok();
+        });
+        if calls.len() >= 32 {
+            calls.join_next().await.expect("some").expect("stored");
+        }
+    }
+    while let Some(done) = calls.join_next().await {
+        done.expect("stored");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_gets_what_it_lacks_from_the_log() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    let away = cluster.others(cluster.leader().await)[0];
+    cluster.nodes[away].kill();
+    let api = cluster.api(cluster.leader().await);
+    fill(&api, "1", 50).await;
+    let expected = titles(&api, "1").await;
+    tokio::task::block_in_place(|| cluster.nodes[away].start());
+    // Ready means that it has caught up.
+    assert_eq!(titles(&cluster.api(away), "1").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_for_long_gets_a_snapshot_and_its_sessions_are_told() {
+    let small = |options: crate::support::Options| {
+        options.set("STORAGE__SNAPSHOT_LOG_BYTES", 1 << 20).set("STORAGE__SEGMENT_BYTES", 256 << 10)
+    };
+    let mut cluster = tokio::task::block_in_place(|| Cluster::start_with(small));
+    let away = cluster.others(cluster.leader().await)[0];
+    let mut socket = cluster.nodes[away].greeted("/ws/notifications/", User::named("1")).await;
+    cluster.nodes[away].pause();
+    let leader = cluster.leader().await;
+    let api = cluster.api(leader);
+    // The log is cut behind the older of two snapshots.
+    let dir = cluster.nodes[leader].data_dir().join("snapshots");
+    let names = |ending: &'static str| files(&dir, ending);
+    for (snapshot, notifications) in [(1, 250), (2, 700)] {
+        fill(&api, "1", notifications).await;
+        until("a snapshot", || async { (names(".snap").len() >= snapshot).then_some(()) }).await;
+    }
+    // The first segment's name ends with its first entry.
+    let log = cluster.nodes[leader].data_dir().join("log");
+    until("a cut", || async { files(&log, "-00000000000000000000.seg").is_empty().then_some(()) }).await;
+    let expected = titles(&api, "1").await;
+    cluster.nodes[away].resume();
+    let (code, reason) = socket.closed().await;
+    assert_eq!((code, &reason["code"]), (4410, &"lost_place".into()), "a session that missed something must be told");
+    cluster.ready(away).await;
+    cluster.caught_up(away).await;
+    assert_eq!(titles(&cluster.api(away), "1").await, expected);
+    assert!(cluster.nodes[away].log().contains("a snapshot has arrived"), "{}", cluster.nodes[away].log());
+    // What was taken in outlives a kill, the next moment.
+    tokio::task::block_in_place(|| cluster.nodes[away].kill_and_restart());
+    assert_eq!(titles(&cluster.api(away), "1").await, expected);
+    assert_eq!(files(&cluster.nodes[away].data_dir().join("snapshots"), ".tmp"), Vec::<String>::new());
+}
+
+fn files(dir: &Path, ending: &str) -> Vec<String> {
+    let names = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(ending)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_cluster_that_was_killed_comes_back_with_everything() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    let api = cluster.api(0);
+    fill(&api, "1", 20).await;
+    let expected = titles(&api, "1").await;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    tokio::task::block_in_place(|| cluster.start_all());
+    for n in 0..3 {
+        assert_eq!(titles(&cluster.api(n), "1").await, expected, "at node {}", n + 1);
+    }
+    until("another call", || async {
+        let answer = cluster.api(1).post("/notifications", &notification("1", "after", 10)).await;
+        (answer.status == 201).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,144 @@
+//! The leader dies, the majority goes on; the minority says so and takes nothing back.
+
+use crate::{
+    harness::{Cluster, notification, titles},
+    support::{Answer, Api, until},
+};
+use reqwest::Method;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+use tokio::task::JoinSet;
+
+const WRITERS: usize = 4;
+const USERS: [&str; 2] = ["1", "2"];
+
+/// What was answered: titles by user.
+type Ledger = Arc<Mutex<BTreeMap<&'static str, BTreeSet<String>>>>;
+
+struct Writer {
+    number: usize,
+    apis: Vec<Api>,
+    ledger: Ledger,
+    answers: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// One call after the other, each repeated with its key, at one node after the other, until it is answered well.
+    async fn run(self) {
+        let mut nth = self.number;
+        for call in 0.. {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let user = USERS[call % USERS.len()];
+            let (title, key) = (format!("{}-{call}", self.number), format!("k{}-{call}", self.number));
+            let body = notification(user, &title, 100);
+            loop {
+                let api = &self.apis[nth % self.apis.len()];
+                match api.call(Method::POST, "/api/v1/notifications", Some(&body), Some(&key)).await {
+                    Ok(Answer { status: 201, .. }) => break,
+                    Ok(Answer { status: 503, .. }) | Err(_) => nth += 1,
+                    Ok(other) => panic!("{title}: {other:?}"),
+                }
+            }
+            self.ledger.lock().expect("whole").entry(user).or_default().insert(title);
+            self.answers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_leader_costs_no_answered_call_and_none_happens_twice() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    let (ledger, answers, stop) = (Ledger::default(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut outages = Vec::new();
+    for _ in 0..2 {
+        let leader = cluster.leader().await;
+        // Clients know only those that stay: an address that changes with each start is the test's own peculiarity.
+        let apis: Vec<Api> = cluster.others(leader).into_iter().map(|n| cluster.api(n)).collect();
+        stop.store(false, Ordering::Relaxed);
+        let mut writers = JoinSet::new();
+        for number in 0..WRITERS {
+            let number = number + outages.len() * WRITERS;
+            let (apis, ledger, answers, stop) = (apis.clone(), ledger.clone(), answers.clone(), stop.clone());
+            writers.spawn(Writer { number, apis, ledger, answers, stop }.run());
+        }
+        let more = |count: u64| {
+            let (answers, before) = (answers.clone(), answers.load(Ordering::Relaxed));
+            async move {
+                let enough = || async { (answers.load(Ordering::Relaxed) >= before + count).then_some(()) };
+                until("answers", enough).await;
+            }
+        };
+        more(40).await;
+        cluster.nodes[leader].kill();
+        let killed = Instant::now();
+        let before = answers.load(Ordering::Relaxed);
+        // What was under way may still be answered; then there is silence until somebody leads.
+        more(WRITERS as u64 + 1).await;
+        outages.push((killed.elapsed(), answers.load(Ordering::Relaxed) - before));
+        more(40).await;
+        stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = writers.join_next().await {
+            ended.expect("a writer's task");
+        }
+        tokio::task::block_in_place(|| cluster.nodes[leader].start());
+    }
+    println!("answered again after {outages:?}; {} answers", answers.load(Ordering::Relaxed));
+    let ledger = ledger.lock().expect("whole").clone();
+    let mut orders: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for n in 0..3 {
+        cluster.caught_up(n).await;
+        for user in USERS {
+            let there = titles(&cluster.api(n), user).await;
+            let unique: BTreeSet<String> = there.iter().cloned().collect();
+            assert_eq!(unique.len(), there.len(), "something is there twice at node {}", n + 1);
+            assert_eq!(unique, ledger[user], "at node {}", n + 1);
+            assert_eq!(*orders.entry(user).or_insert_with(|| there.clone()), there, "another order at node {}", n + 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_minority_refuses_and_what_it_says_never_happened_never_does() {
+    let cluster = tokio::task::block_in_place(Cluster::start);
+    for alone in [cluster.leader().await, cluster.others(cluster.leader().await)[0]] {
+        let others = cluster.others(alone);
+        others.iter().for_each(|n| cluster.nodes[*n].pause());
+        let api = cluster.api(alone);
+        let (mut never, mut maybe) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
+        while never.len() < 3 {
+            let title = format!("{alone}-{}", never.len() + maybe.len());
+            let asked = Instant::now();
+            let answer = api.post("/notifications", &notification("9", &title, 10)).await;
+            assert_eq!((answer.status, answer.retry_after.is_some()), (503, true), "{answer:?}");
+            match answer.code() {
+                "no_quorum" => never.push(title),
+                "outcome_unknown" => maybe.push(title),
+                other => panic!("{other}: {answer:?}"),
+            }
+            println!("{} after {:?}", answer.code(), asked.elapsed());
+        }
+        println!("{} of unknown outcome; {:?} in all", maybe.len(), begun.elapsed());
+        assert!(maybe.len() <= 2, "a leader without a majority goes on taking changes: {maybe:?}");
+        let ready = api.get_root("/readyz").await;
+        assert_eq!((ready.status, ready.body["status"].as_str()), (503, Some("no_quorum")));
+        others.iter().for_each(|n| cluster.nodes[*n].resume());
+        for n in 0..3 {
+            cluster.ready(n).await;
+        }
+        let last = format!("{alone}-last");
+        api.notify("9", &last).await;
+        let there = titles(&api, "9").await;
+        assert!(there.contains(&last));
+        assert!(never.iter().all(|title| !there.contains(title)), "{never:?} in {there:?}");
+    }
+}

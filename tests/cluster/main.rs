@@ -1,0 +1,12 @@
+//! Three nodes act as one: real processes, real links between them, kills and pauses.
+//!
+//! Every test has a cluster of its own. They run one after the other: on a small machine nine busy processes would be
+//! what is tested.
+
+mod catching_up;
+mod failover;
+mod forming;
+mod harness;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
