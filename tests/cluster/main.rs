@@ -6,6 +6,7 @@
 mod catching_up;
 mod failover;
 mod forming;
+mod groups;
 mod harness;
 mod refusals;
 #[path = "../support/mod.rs"]
