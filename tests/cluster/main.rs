@@ -9,5 +9,6 @@ mod forming;
 mod groups;
 mod harness;
 mod refusals;
+mod standing;
 #[path = "../support/mod.rs"]
 mod support;
