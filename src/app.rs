@@ -212,6 +212,7 @@ impl Server {
         self.closing.cancel();
         if !failed {
             self.desk.save_activity().await;
+            self.node.leave().await;
             self.node.stop().await;
         }
         self.shutdown.cancel();
@@ -229,7 +230,7 @@ impl Server {
     async fn drain(&self) {
         tracing::info!(sessions = self.broker.sessions(), over = ?self.drain, "draining");
         self.readiness.set_draining();
-        self.broker.drain(self.drain);
+        self.broker.drain(self.drain, self.node.other_places().await);
         let emptied = async {
             while self.broker.sessions() > 0 || self.api.streams() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,7 +1,7 @@
 //! Leaving without a stampede: which sessions are closed when, and when they are asked to come back.
 
 use crate::protocol::{Close, SessionId};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often a draining shard closes its next few sessions.
@@ -18,12 +18,18 @@ pub(super) struct Draining {
     window: Duration,
     total: usize,
     left: Vec<SessionId>,
+    places: Arc<[&'static str]>,
 }
 
 impl Draining {
-    /// Closes `sessions` one after the other, evenly over `window`.
-    pub(super) fn start(sessions: Vec<SessionId>, window: Duration) -> Self {
-        Self { start: Instant::now(), window, total: sessions.len(), left: sessions }
+    /// Closes `sessions` one after the other, evenly over `window`, and shares them out among `places`.
+    pub(super) fn start(sessions: Vec<SessionId>, (window, places): (Duration, Arc<[&'static str]>)) -> Self {
+        Self { start: Instant::now(), window, total: sessions.len(), left: sessions, places }
+    }
+
+    /// The close of one session, with a hint that differs from its neighbours'.
+    pub(super) fn close_for(&self, id: SessionId) -> Close {
+        close_for(id, &self.places)
     }
 
     /// Those whose turn has come by `now` and that were not named before.
@@ -43,12 +49,12 @@ impl Draining {
     }
 }
 
-/// The close of one session, with a hint that differs from its neighbours'.
-pub(super) fn close_for(id: SessionId) -> Close {
+fn close_for(id: SessionId, places: &[&'static str]) -> Close {
     // Fibonacci hashing: neighbouring ids get hints far apart.
     let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let spread = u32::try_from((mixed * u64::from(RETRY_SPREAD_MS)) >> 32).unwrap_or(0);
-    Close::Drain { retry_after_ms: RETRY_MIN_MS + spread }
+    let place = mixed.checked_rem(places.len() as u64).and_then(|nth| places.get(usize::try_from(nth).ok()?));
+    Close::Drain { retry_after_ms: RETRY_MIN_MS + spread, to: place.copied() }
 }
 
 #[cfg(test)]
@@ -58,7 +64,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn closes_are_spread_evenly_over_the_window_and_none_is_forgotten() {
         let ids: Vec<SessionId> = (0..100).map(SessionId).collect();
-        let mut draining = Draining::start(ids, Duration::from_secs(10));
+        let mut draining = Draining::start(ids, (Duration::from_secs(10), Arc::default()));
         let start = Instant::now();
         let mut gone = 0;
         for second in 1..=9 {
@@ -73,13 +79,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_window_of_nothing_closes_all_at_once() {
-        let mut draining = Draining::start((0..7).map(SessionId).collect(), Duration::ZERO);
+        let mut draining = Draining::start((0..7).map(SessionId).collect(), (Duration::ZERO, Arc::default()));
         assert_eq!(draining.due(Instant::now()).len(), 7);
     }
 
     #[test]
     fn hints_differ_and_stay_in_their_bounds() {
-        let hints: std::collections::BTreeSet<String> = (0..100).map(|id| close_for(SessionId(id)).reason()).collect();
+        let hints: std::collections::BTreeSet<String> =
+            (0..100).map(|id| close_for(SessionId(id), &[]).reason()).collect();
         assert!(hints.len() > 90);
     }
 }

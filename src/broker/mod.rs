@@ -351,14 +351,16 @@ impl Broker {
         let _ = self.inner.before_closing.set(Hook(Box::new(hook)));
     }
 
-    /// Closes every session with 1012, evenly over `window`, and at once any that joins later. Returns immediately;
-    /// [`Self::sessions`] falls to 0 meanwhile.
-    pub fn drain(&self, window: Duration) {
+    /// Closes every session with 1012, evenly over `window`, and at once any that joins later; each is told one of the
+    /// `places` where it may go. Returns immediately; [`Self::sessions`] falls to 0 meanwhile.
+    pub fn drain(&self, window: Duration, places: Vec<String>) {
         self.inner.draining.store(true, Relaxed);
+        // A close is a small value that is copied everywhere. A process drains once, so this little is kept to its end.
+        let places: Arc<[&'static str]> = places.into_iter().map(|place| &*place.leak()).collect();
         for shard in &self.inner.shards {
-            let shard = shard.clone();
+            let (shard, places) = (shard.clone(), places.clone());
             self.inner.tracker.spawn(async move {
-                let _ = shard.send(Command::Drain(window)).await;
+                let _ = shard.send(Command::Drain(window, places)).await;
             });
         }
     }

@@ -48,7 +48,7 @@ pub(super) enum Command {
     Leave(SessionId),
     Renew(SessionId),
     Close { which: CloseTarget, why: Close, count: Arc<Count> },
-    Drain(Duration),
+    Drain(Duration, Arc<[&'static str]>),
 }
 
 /// Whose sessions to close.
@@ -217,9 +217,9 @@ impl Shard {
                 let closed = self.seats.iter().filter(|s| which.matches(s)).filter(|s| s.close(why)).count();
                 count.add(closed as u64);
             }
-            Command::Drain(window) => {
+            Command::Drain(window, places) => {
                 let ids = self.seats.iter().map(|s| s.client.id).collect();
-                self.draining.get_or_insert_with(|| Draining::start(ids, window));
+                self.draining.get_or_insert_with(|| Draining::start(ids, (window, places)));
             }
         }
     }
@@ -301,8 +301,8 @@ impl Shard {
 
     fn join(&mut self, session: Arc<Session>, group: Group, done: oneshot::Sender<()>) {
         let endpoint = session.client.endpoint;
-        if self.draining.is_some() {
-            session.close(super::drain::close_for(session.client.id));
+        if let Some(draining) = &self.draining {
+            session.close(draining.close_for(session.client.id));
         }
         self.roster.join(group, session.client.id, session.clone());
         if self.seats.insert(session) {
@@ -355,7 +355,7 @@ impl Shard {
         let Some(draining) = &mut self.draining else { return };
         for id in draining.due(Instant::now()) {
             if let Some(session) = self.seats.get(id) {
-                session.close(super::drain::close_for(id));
+                session.close(draining.close_for(id));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::{
     wire::{self, Answer, ChangeError, Proposed, Request},
 };
 use crate::{
+    broker::Broker,
     config::limits::INWARD_QUEUE_MAX,
     protocol::{NodeId, Tenant, UserId},
 };
@@ -47,6 +48,8 @@ struct Inner {
     receiving: Receiving,
     events: mpsc::Sender<PeerEvent>,
     connections: OnceLock<Connections>,
+    broker: Broker,
+    public_url: Option<String>,
 }
 
 /// Counts a user's presence sockets on this node.
@@ -67,9 +70,11 @@ impl Service {
         (leadership, leases): (Leadership, Leases),
         membership: Membership,
         receiving: Receiving,
+        (broker, public_url): (Broker, Option<String>),
     ) -> (Self, mpsc::Receiver<PeerEvent>) {
         let (events, incoming) = mpsc::channel(INWARD_QUEUE_MAX);
-        let inner = Inner { leadership, membership, leases, receiving, events, connections: OnceLock::new() };
+        let connections = OnceLock::new();
+        let inner = Inner { leadership, membership, leases, receiving, events, connections, broker, public_url };
         (Self { inner: Arc::new(inner) }, incoming)
     }
 
@@ -106,6 +111,10 @@ impl Service {
             (Kind::Calls, Request::Connections { tenant, users }) => {
                 let count = |user| inner.connections.get().map_or(0, |count| (count.0)(&tenant, user));
                 Answer::Connections(users.iter().map(count).collect())
+            }
+            (Kind::Calls, Request::Where) => {
+                let takes_clients = !inner.broker.is_draining() && !inner.broker.is_fenced();
+                Answer::Where(inner.public_url.clone().filter(|_| takes_clients))
             }
             (Kind::Calls, Request::Change(change)) => Answer::Changed(inner.membership.change_here(change).await),
             (Kind::Join, Request::Join { node, address }) => Answer::Changed(if node == met.peer.node {

@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Lease { epoch: u64 },
     /// How many presence sockets each of these users has at the node that is asked.
     Connections { tenant: Tenant, users: Vec<UserId> },
+    /// Where clients may go instead of the asking node.
+    Where,
 }
 
 /// A change of who belongs to the cluster.
@@ -67,6 +69,8 @@ pub(crate) enum Answer {
     Unknown,
     Lease(bool),
     Connections(Vec<u32>),
+    /// `None`: not here, or it isn't known where.
+    Where(Option<String>),
 }
 
 /// What became of changes at a leader.

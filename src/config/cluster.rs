@@ -35,6 +35,8 @@ pub struct Cluster {
     pub election_min_ms: u64,
     /// Longest; each node has a part of the range by its id.
     pub election_max_ms: u64,
+    /// Where clients reach this node: `wss://host[:port]`.
+    pub public_url: Option<String>,
     /// How long a node that the leader does not answer goes on to publish ephemeral events.
     pub fence_ms: u64,
     /// How long a node may be silent before the leader marks it down; longer than `fence_ms`.
@@ -80,6 +82,7 @@ impl Default for Cluster {
             heartbeat_ms: 80,
             election_min_ms: 250,
             election_max_ms: 500,
+            public_url: None,
             fence_ms: 1_200,
             down_ms: 1_800,
             snapshot_bytes_per_second: 64 << 20,
@@ -94,6 +97,8 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
+/// A close frame has 123 bytes for everything.
+const PUBLIC_URL_BYTES_MAX: usize = 72;
 /// By how much a leader waits longer than a fenced node: clocks of nodes run alike, but not exactly.
 const FENCE_MARGIN_MS: u64 = 400;
 
@@ -155,6 +160,15 @@ pub(super) static CLUSTER: &[Setting] = &[
         },
     },
     Setting {
+        path: "cluster.public_url",
+        doc: "Where clients reach this node itself: told to those whom another node sends away when it stops.",
+        kind: Kind::Text {
+            example: "wss://node1.example.org",
+            get: |config| config.cluster.public_url.clone(),
+            set: |config, text| public_url(text).map(|url| config.cluster.public_url = Some(url)),
+        },
+    },
+    Setting {
         path: "cluster.tls_cert",
         doc: "This node's certificate chain, PEM, for links of TLS; peers check it, and who they are is checked.",
         kind: Kind::Text {
@@ -211,6 +225,16 @@ pub(super) static CLUSTER: &[Setting] = &[
 
 fn tls(config: &mut Config) -> &mut ClusterTls {
     config.cluster.tls.get_or_insert_default()
+}
+
+/// What fits into a close frame and needs no escapes there.
+fn public_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("wss://").or_else(|| text.strip_prefix("ws://")).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if !host.is_empty() && text.len() <= PUBLIC_URL_BYTES_MAX && host.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("write wss://host or wss://host:port, without a path, at most {PUBLIC_URL_BYTES_MAX} characters"))
 }
 
 fn is_same_secret(a: &Config, b: &Config) -> bool {

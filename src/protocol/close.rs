@@ -26,6 +26,8 @@ pub enum Close {
     Drain {
         /// How long to wait before coming back, so that not everybody comes at once.
         retry_after_ms: u32,
+        /// Another server of the same cluster, if one is known: `wss://host[:port]`.
+        to: Option<&'static str>,
     },
     /// 1013: the server could not say hello now.
     Overload,
@@ -97,7 +99,13 @@ impl Close {
     pub fn reason(self) -> String {
         let code = self.name();
         match self {
-            Self::Drain { retry_after_ms } => format!(r#"{{"code":"{code}","retry_after_ms":{retry_after_ms}}}"#),
+            Self::Drain { retry_after_ms, to: None } => {
+                format!(r#"{{"code":"{code}","retry_after_ms":{retry_after_ms}}}"#)
+            }
+            // It was checked to have nothing that JSON escapes.
+            Self::Drain { retry_after_ms, to: Some(to) } => {
+                format!(r#"{{"code":"{code}","retry_after_ms":{retry_after_ms},"to":"{to}"}}"#)
+            }
             _ => format!(r#"{{"code":"{code}"}}"#),
         }
     }
@@ -125,7 +133,16 @@ mod tests {
             (Close::TooFast, 1008, r#"{"code":"too_fast"}"#),
             (Close::TooLarge, 1009, r#"{"code":"too_large"}"#),
             (Close::Internal, 1011, r#"{"code":"internal"}"#),
-            (Close::Drain { retry_after_ms: u32::MAX }, 1012, r#"{"code":"drain","retry_after_ms":4294967295}"#),
+            (
+                Close::Drain { retry_after_ms: u32::MAX, to: None },
+                1012,
+                r#"{"code":"drain","retry_after_ms":4294967295}"#,
+            ),
+            (
+                Close::Drain { retry_after_ms: 5, to: Some("wss://b.example.org") },
+                1012,
+                r#"{"code":"drain","retry_after_ms":5,"to":"wss://b.example.org"}"#,
+            ),
             (Close::Overload, 1013, r#"{"code":"overload"}"#),
             (Close::Slow, 1013, r#"{"code":"slow"}"#),
             (Close::TokenExpired, 1008, r#"{"code":"token_expired"}"#),

@@ -26,8 +26,7 @@ pub(crate) fn come_online<S: Read>(
     user: &UserId,
     (node, epoch): Boot,
 ) -> Result<Reply, RecordsError> {
-    let current: Node = step.txn.get_or_default(&Key::node(node))?;
-    if epoch < current.epoch || (epoch == current.epoch && groups::standing(step.txn, node)?.is_none()) {
+    if groups::last_ended(step.txn, node)? >= Some(epoch) {
         return Ok(Reply::Done); // A boot that is over.
     }
     let key = step.user_key(Table::Presence, user);

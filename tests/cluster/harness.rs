@@ -1,6 +1,6 @@
 //! Nodes of one cluster as processes on this machine.
 
-use crate::support::{Api, Options, Server, until};
+use crate::support::{Answer, Api, Options, Server, until};
 use serde_json::{Value, json};
 use std::{
     net::TcpListener,
@@ -116,6 +116,14 @@ impl Cluster {
 
 fn applied(stats: &Value) -> u64 {
     stats["log"]["applied_index"].as_u64().unwrap_or(0)
+}
+
+/// So many sockets were reached, on all nodes. On a busy machine not every node may have counted in time.
+#[track_caller]
+pub fn assert_reached(told: &Answer, sockets: u64) {
+    let count = told.body["recipients"].as_u64();
+    let is_right = if told.body["partial"] == true { count <= Some(sockets) } else { count == Some(sockets) };
+    assert!(told.status == 202 && is_right, "{sockets} were to be reached: {told:?}");
 }
 
 /// Titles of what a user has, in ascending order of ids.

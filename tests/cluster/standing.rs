@@ -2,7 +2,7 @@
 //! anywhere.
 
 use crate::{
-    harness::Cluster,
+    harness::{Cluster, assert_reached},
     support::{ALICE, BOB, ROOT, Socket, V1Socket, until},
 };
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ async fn a_node_that_stood_still_sends_its_sessions_away_and_takes_part_again() 
     for publisher in [other, still] {
         let event = json!({"type": "new_notification", "data": {"by": publisher}});
         let told = cluster.api(publisher).post("/groups/notifications_user_1/send", &event).await;
-        assert_eq!((told.status, &told.body["recipients"]), (202, &json!(1)), "{told:?}");
+        assert_reached(&told, 1);
         assert_eq!(again.next().await["data"]["by"], publisher);
         again.next().await;
     }
@@ -155,4 +155,42 @@ async fn a_resume_goes_on_at_any_node_where_it_stood() {
         let missed = session.next().await;
         assert_eq!(missed["data"]["title"], format!("missed {round}"), "{missed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_tells_its_sessions_where_to_go_and_nobody_waits_for_it() {
+    let mut cluster = tokio::task::block_in_place(|| {
+        let named = |options: crate::support::Options| {
+            options.set("DRAIN__SECONDS", 1).set("PRESENCE__GRACE_SECONDS", 60).set("CLUSTER__DOWN_MS", 60_000)
+        };
+        let mut cluster = Cluster::prepare(3, named);
+        for (n, node) in cluster.nodes.iter_mut().enumerate() {
+            node.set("CLUSTER__PUBLIC_URL", format!("wss://node{n}.example.org"));
+        }
+        cluster.start_all();
+        cluster
+    });
+    let leaves = cluster.others(cluster.leader().await)[0];
+    let stay = cluster.others(leaves);
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        sessions.push(V1Socket::greeted(&cluster.nodes[leaves], NOTIFICATIONS, ALICE).await);
+    }
+    let closes = async {
+        let mut places = std::collections::BTreeSet::new();
+        for session in &mut sessions {
+            let (code, reason) = session.closed().await;
+            assert_eq!((code, &reason["code"]), (1012, &json!("drain")));
+            assert!(reason["retry_after_ms"].is_u64(), "{reason}");
+            places.insert(reason["to"].as_str().expect("a place").to_owned());
+        }
+        places
+    };
+    let stop = async { tokio::task::block_in_place(|| cluster.nodes[leaves].stop()) };
+    let (places, _) = tokio::join!(closes, stop);
+    let others: std::collections::BTreeSet<_> = stay.iter().map(|n| format!("wss://node{n}.example.org")).collect();
+    assert_eq!(places, others, "the others share them");
+    // It would not be marked down for a minute: it has said so itself.
+    let mut bob = cluster.nodes[stay[0]].greeted(NOTIFICATIONS, BOB).await;
+    bob.expect_nothing(&cluster.api(stay[0])).await;
 }

@@ -22,6 +22,8 @@ pub struct Model {
     tenants: HashMap<Tenant, Of>,
     /// Present boot of the node.
     epoch: u64,
+    /// The last boot that the node was taken out in.
+    ended: Option<u64>,
     pub transitions: Vec<(Tenant, String, bool)>,
 }
 
@@ -161,7 +163,13 @@ impl Model {
             },
             Op::RemoveNode { node } => {
                 self.members.entry(*node).or_default().1 = true;
+                if *node == NODE {
+                    self.ended = Some(self.epoch);
+                }
                 Reply::Done
+            }
+            Op::EditGroups { .. } | Op::PruneGroups { .. } | Op::ShowGroups { .. } | Op::MarkDown { .. } => {
+                unreachable!("groups have tests of their own")
             }
             // Its own check holds the journal against what was announced.
             Op::TrimJournal { .. } => Reply::Progress { removed: u64::MAX, more: false },
@@ -201,7 +209,7 @@ impl Model {
             }
             Op::EraseUser { user } => self.erase(tenant, user),
             Op::ComeOnline { user, node, epoch } => {
-                if *node != NODE || *epoch >= self.epoch {
+                if *node != NODE || (*epoch >= self.epoch && self.ended < Some(*epoch)) {
                     let here = of.presence.entry(user.clone()).or_default();
                     if here.boots.is_empty() {
                         self.transitions.push((tenant.clone(), user.as_str().into(), true));

@@ -135,7 +135,7 @@ async fn a_drain_closes_everybody_with_1012_and_a_hint_and_lets_nobody_in() {
     for _ in 0..20 {
         clients.push(server.greeted("/ws/dashboard/?user=1").await);
     }
-    server.broker.drain(Duration::from_millis(300));
+    server.broker.drain(Duration::from_millis(300), Vec::new());
     let mut reasons = std::collections::BTreeSet::new();
     for client in &mut clients {
         let (code, reason) = closed(client).await;

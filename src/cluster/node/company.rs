@@ -60,6 +60,8 @@ pub(crate) struct Company {
     pub(crate) membership: Membership,
     pub(crate) service: Service,
     interests: Interests,
+    /// This node goes, and takes no other place any more.
+    leaving: CancellationToken,
     pub(super) settings: Arc<config::Cluster>,
     epoch: u64,
 }
@@ -136,7 +138,12 @@ impl Prepared {
         let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
         let receiving = Receiving { raft, snapshots, identity: identity.clone() };
         let leases = Leases::new(leadership.clone(), records.clone(), Duration::from_millis(settings.down_ms));
-        let (service, events) = Service::new((leadership.clone(), leases.clone()), membership.clone(), receiving);
+        let (service, events) = Service::new(
+            (leadership.clone(), leases.clone()),
+            membership.clone(),
+            receiving,
+            (around.broker.clone(), settings.public_url.clone()),
+        );
         let (tracker, shutdown) = (around.tracker, around.shutdown);
         let (interests, line) = around.broker.take_place(OUTWARD_QUEUE_MAX);
         let counts = Counts::default();
@@ -151,7 +158,16 @@ impl Prepared {
         tracker.spawn(membership.clone().follow(shutdown.clone()));
         tracker.spawn(membership.clone().promote(shutdown.clone()));
         tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
-        Company { links, identity, membership, service, interests, settings: Arc::new(settings.clone()), epoch }
+        Company {
+            links,
+            identity,
+            membership,
+            service,
+            interests,
+            leaving: shutdown.child_token(),
+            settings: Arc::new(settings.clone()),
+            epoch,
+        }
     }
 }
 
@@ -179,7 +195,31 @@ impl Company {
             lease: Duration::from_millis(self.settings.fence_ms),
             epoch,
         };
-        tracker.spawn(standing.keep(shutdown.clone()));
+        tracker.spawn(standing.keep(self.leaving.clone()));
+    }
+
+    /// Asks every other node; the answers that came in time, and whether all did.
+    async fn ask_all(&self, question: &Request, limit: Duration) -> (Vec<Answer>, bool) {
+        let Ok(question) = wire::encode(question) else { return (Vec::new(), false) };
+        let nodes = self.links.peers();
+        let asked = nodes.len();
+        let ask = |node| {
+            let (links, question) = (self.links.clone(), question.clone());
+            async move { links.call(node, Kind::Calls, question).await }
+        };
+        let mut asking: JoinSet<_> = nodes.into_iter().map(ask).collect();
+        let mut answers = Vec::with_capacity(asked);
+        let all = async {
+            while let Some(answer) = asking.join_next().await {
+                if let Ok(Ok(answer)) = answer {
+                    answers.extend(wire::decode::<Answer>(&answer));
+                }
+            }
+        };
+        // Whoever is late is not heard.
+        let _ = tokio::time::timeout(limit, all).await;
+        let is_complete = answers.len() == asked;
+        (answers, is_complete)
     }
 
     /// Where peers reach this node.
@@ -307,21 +347,31 @@ impl Node {
     pub async fn connections_elsewhere(&self, tenant: &Tenant, users: &[UserId]) -> Option<Vec<u32>> {
         let mut sums = vec![0; users.len()];
         let Some(company) = &self.company else { return Some(sums) };
-        let question = wire::encode(&Request::Connections { tenant: tenant.clone(), users: users.to_vec() }).ok()?;
-        let ask = |node| {
-            let (links, question) = (company.links.clone(), question.clone());
-            async move { links.call(node, Kind::Calls, question).await }
-        };
-        let mut asked: JoinSet<_> = company.links.peers().into_iter().map(ask).collect();
-        let all = async {
-            while let Some(answer) = asked.join_next().await {
-                let Ok(Answer::Connections(counts)) = wire::decode(&answer.ok()?.ok()?) else { return None };
-                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-            }
-            Some(())
-        };
-        tokio::time::timeout(RECIPIENTS_WAIT, all).await.ok().flatten()?;
-        Some(sums)
+        let question = Request::Connections { tenant: tenant.clone(), users: users.to_vec() };
+        let (answers, is_complete) = company.ask_all(&question, RECIPIENTS_WAIT).await;
+        for answer in &answers {
+            let Answer::Connections(counts) = answer else { return None };
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        is_complete.then_some(sums)
+    }
+
+    /// Where else clients may go now.
+    pub async fn other_places(&self) -> Vec<String> {
+        let Some(company) = &self.company else { return Vec::new() };
+        let (answers, _) = company.ask_all(&Request::Where, RECIPIENTS_WAIT).await;
+        let place = |answer| if let Answer::Where(place) = answer { place } else { None };
+        answers.into_iter().filter_map(place).collect()
+    }
+
+    /// Says goodbye, so that nobody waits for this node: its members count no more, its users have the grace time.
+    pub async fn leave(&self) {
+        let Some(company) = &self.company else { return };
+        company.leaving.cancel();
+        let (node, epoch) = self.records.boot();
+        if let Err(error) = self.records.propose(&Tenant::default(), Op::MarkDown { node, epoch }).await {
+            tracing::info!(%error, "the other nodes find out by themselves that this one has left");
+        }
     }
 
     /// Has other nodes told how many presence sockets a user has on this one.

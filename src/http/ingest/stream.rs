@@ -240,7 +240,7 @@ impl<'a> Taker<'a> {
         const SPREAD: u32 = 2_000;
         let first = u32::from_be_bytes([0, 0, self.caller.key[0], self.caller.key[1]]);
         let streams = u32::try_from(self.caller.api.streams()).unwrap_or(0);
-        End::Ours(Close::Drain { retry_after_ms: 250 + (first + streams * 97) % SPREAD })
+        End::Ours(Close::Drain { retry_after_ms: 250 + (first + streams * 97) % SPREAD, to: None })
     }
 }
 
