@@ -8,5 +8,7 @@ mod failover;
 mod forming;
 mod harness;
 mod refusals;
+mod riding_out;
 #[path = "../support/mod.rs"]
 mod support;
+mod writers;

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 MESSAGE_BYTES_MAX = 16 << 20
 HEAD_BYTES_MAX = 16 << 10
-HANDSHAKE_SECONDS = 10
+# A node that hangs accepts connections all the same: not long, as there may be another address.
+HANDSHAKE_SECONDS = 5
 # The server pings every 25 seconds. Nothing for longer than this: it is gone, and nobody told us.
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = 40
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

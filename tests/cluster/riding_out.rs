@@ -1,0 +1,83 @@
+//! A client that knows all nodes rides out the loss of any one of them: everything once, in order.
+
+use crate::{
+    harness::{Cluster, free_addresses, titles},
+    support::{Api, User, V1Client},
+    writers::Writers,
+};
+use serde_json::{Value, json};
+
+const USERS: [&str; 2] = ["1", "2"];
+/// Clients of each user; each begins with a node of its own choice.
+const CLIENTS: usize = 4;
+const WRITERS: usize = 4;
+/// Answered calls between two losses.
+const ANSWERS: u64 = 60;
+/// Which clients begin where, and how long they wait.
+const SEED: u64 = 7;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_all_addresses_gets_everything_once_in_order_whichever_node_is_lost() {
+    let mut cluster = Cluster::prepare(3, |options| options.set("DRAIN__SECONDS", 1));
+    // A client keeps its addresses, so nodes keep theirs.
+    let addresses = free_addresses(3);
+    for (node, address) in cluster.nodes.iter_mut().zip(&addresses) {
+        node.set("SERVER__LISTEN", address);
+    }
+    tokio::task::block_in_place(|| cluster.start_all());
+    let mut clients = V1Client::start("follow.py", &task(&addresses));
+    assert_eq!(clients.line().await, Ok(json!({"ready": true})));
+    let apis: Vec<Api> = (0..3).map(|n| cluster.api(n)).collect();
+    let mut writers = Writers::new(WRITERS, &USERS);
+    writers.start(&apis);
+    let mut moved = 0;
+    for n in 0..3 {
+        writers.more(ANSWERS).await;
+        moved += sessions(&apis[n]).await;
+        cluster.nodes[n].kill();
+        writers.more(ANSWERS).await;
+        tokio::task::block_in_place(|| cluster.nodes[n].start());
+    }
+    // One leaves as it should: it says when to come back, and the others are there meanwhile.
+    writers.more(ANSWERS).await;
+    moved += sessions(&apis[0]).await;
+    tokio::task::block_in_place(|| cluster.nodes[0].stop());
+    writers.more(ANSWERS).await;
+    writers.stop().await;
+    for user in USERS {
+        apis[1].notify(user, "the end").await;
+    }
+    let mut resumes = 0;
+    for number in 0..USERS.len() * CLIENTS {
+        let told = clients.line().await.unwrap_or_else(|what| panic!("{what}"));
+        assert_eq!(told["lost"], 0, "client {number} was told that it has missed something");
+        resumes += told["resumes"].as_u64().expect("a count");
+        let expected = titles(&apis[1], USERS[number % USERS.len()]).await;
+        assert_eq!(shown(&told), expected, "client {number} was shown something else than what is stored");
+    }
+    println!("{} answers, {moved} sockets lost, {resumes} resumes", writers.answers());
+    assert!(moved > 0 && resumes >= moved, "{moved} sockets were lost, {resumes} resumed");
+}
+
+fn task(addresses: &[String]) -> Value {
+    let addresses: Vec<String> = addresses.iter().map(|address| format!("ws://{address}")).collect();
+    let client = |number: usize| {
+        let token = User::named(USERS[number % USERS.len()]).token();
+        json!({"path": "/ws/notifications/", "token": token})
+    };
+    let clients: Vec<Value> = (0..USERS.len() * CLIENTS).map(client).collect();
+    json!({"addresses": addresses, "seed": SEED, "until": "the end", "clients": clients})
+}
+
+/// Open sockets at a node.
+async fn sessions(api: &Api) -> u64 {
+    api.get("/stats").await.ok()["sessions"].as_u64().expect("a count")
+}
+
+/// Titles of the notifications that a client was shown, as they came.
+fn shown(told: &Value) -> Vec<&str> {
+    let frames =
+        told["events"].as_array().into_iter().flatten().flat_map(|frames| frames.as_array().into_iter().flatten());
+    let new = frames.filter(|frame| frame["type"] == "new_notification");
+    new.map(|frame| frame["data"]["title"].as_str().expect("a title")).collect()
+}
