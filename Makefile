@@ -2,13 +2,16 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test verify fix bench test-browser
+.PHONY: help run run-cluster test verify fix bench test-browser
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## the development server, http://127.0.0.1:8000/
 	$(CARGO) run --release -- serve --dev
+
+run-cluster: ## three nodes on this machine, and a page to watch them, http://127.0.0.1:8000/
+	python3 examples/cluster/run.py
 
 test: ## everything that is tested without a browser; sets itself up
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }

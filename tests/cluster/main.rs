@@ -4,6 +4,7 @@
 //! what is tested.
 
 mod catching_up;
+mod example;
 mod failover;
 mod forming;
 mod harness;
