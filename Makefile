@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run run-cluster test verify fix bench test-browser
+.PHONY: help run run-cluster test verify fix bench test-browser test-balancers
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,3 +39,8 @@ bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p cari
 test-browser: ## a real Chromium: a page of the old stack; two windows, and a kill between them; needs Node.js, npm and Chromium
 	$(CARGO) build --locked
 	sh tests/browser/run.sh
+
+test-balancers: ## examples/cluster with nginx and HAProxy themselves before three nodes; installs nothing
+	@PATH="$$PATH:/usr/sbin"; missing=; for one in nginx haproxy; do command -v $$one >/dev/null || missing="$$missing $$one"; done; \
+	[ -z "$$missing" ] || { echo "this test needs$$missing: apt-get install$$missing" >&2; exit 1; }
+	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --test cluster -- --ignored --nocapture balancers

@@ -3,6 +3,7 @@
 //! Every test has a cluster of its own. They run one after the other: on a small machine nine busy processes would be
 //! what is tested.
 
+mod balancers;
 mod catching_up;
 mod example;
 mod failover;
