@@ -96,7 +96,7 @@ async fn haproxy_passes_over_a_node_that_is_gone_or_leaves() {
 
 async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
     let mut cluster = Cluster::prepare(3, |options| {
-        let options = options.set("SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#).set("DRAIN__SECONDS", 1);
+        let options = options.set("SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#).set("DRAIN__SECONDS", 2);
         options.set("LIMITS__CONNECTIONS_PER_ADDRESS", PER_ADDRESS)
     });
     let addresses = free_addresses(3);
@@ -118,7 +118,8 @@ async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
     sockets.extend(balancer.sockets(3).await);
 
     let leader = cluster.leader().await;
-    for gone in [cluster.others(leader)[0], leader] {
+    let (first, last) = (cluster.others(leader)[0], cluster.others(leader)[1]);
+    for gone in [first, leader] {
         cluster.nodes[gone].kill();
         sockets.extend(balancer.sockets(6).await);
         stored(&balancer, &format!("{gone} is gone")).await;
@@ -127,9 +128,12 @@ async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
         until("sockets at a node that is back", || async { sockets_at(&api, balancer.sockets(1).await).await }).await;
         println!("{file}: the first socket {:?} after node {} was ready", back.elapsed(), gone + 1);
     }
-    cluster.nodes[leader].terminate();
+    // One that leaves has fewer and fewer, and answers handshakes with 503: it must not be where new ones end up.
+    cluster.nodes[last].terminate();
+    let api = cluster.api(last);
+    until("leaving", || async { (api.get_root("/readyz").await.status == 503).then_some(()) }).await;
     sockets.extend(balancer.sockets(20).await);
-    assert_eq!(tokio::task::block_in_place(|| cluster.nodes[leader].ended()).code, Some(0));
+    assert_eq!(tokio::task::block_in_place(|| cluster.nodes[last].ended()).code, Some(0));
     sockets.extend(balancer.sockets(6).await);
     stored(&balancer, "one has left").await;
 }
