@@ -57,6 +57,8 @@ class Client:
     def __init__(self, addresses, path, token, cursor=None, tls=None, randomness=random):
         """`token()` gives a JWT that is good now; it is asked before each connection. `cursor`: where to go on."""
         self._addresses, self._path, self._token = list(addresses), path, token
+        if not self._addresses:
+            raise ValueError("the address of a server is needed")
         self.cursor = cursor
         self._tls, self._random = tls, randomness
         self._connection = None

@@ -2,10 +2,9 @@
 //! since not every machine has them.
 
 use crate::{
-    harness::{Cluster, free_addresses, notification},
-    support::{Api, Socket, User, socket::request, until},
+    harness::{Cluster, free_addresses, stored},
+    support::{Api, Options, Socket, User, socket::request, until},
 };
-use reqwest::Method;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -95,15 +94,11 @@ async fn haproxy_passes_over_a_node_that_is_gone_or_leaves() {
 }
 
 async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
-    let mut cluster = Cluster::prepare(3, |options| {
+    let settings = |options: Options| {
         let options = options.set("SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#).set("DRAIN__SECONDS", 2);
         options.set("LIMITS__CONNECTIONS_PER_ADDRESS", PER_ADDRESS)
-    });
-    let addresses = free_addresses(3);
-    for (node, address) in cluster.nodes.iter_mut().zip(&addresses) {
-        node.set("SERVER__LISTEN", address);
-    }
-    tokio::task::block_in_place(|| cluster.start_all());
+    };
+    let (mut cluster, addresses) = tokio::task::block_in_place(|| Cluster::start_at_addresses(settings));
     let balancer = Balancer::start(file, &addresses, command);
     until("the balancer", || async { balancer.socket(Ipv4Addr::LOCALHOST).await.ok() }).await;
 
@@ -122,7 +117,7 @@ async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
     for gone in [first, leader] {
         cluster.nodes[gone].kill();
         sockets.extend(balancer.sockets(6).await);
-        stored(&balancer, &format!("{gone} is gone")).await;
+        stored(&Api::new(balancer.address), "1", &format!("{gone} is gone")).await;
         tokio::task::block_in_place(|| cluster.nodes[gone].start());
         let (api, back) = (cluster.api(gone), Instant::now());
         until("sockets at a node that is back", || async { sockets_at(&api, balancer.sockets(1).await).await }).await;
@@ -135,7 +130,7 @@ async fn passes_over(file: &str, command: impl Fn(&Path, PathBuf) -> Command) {
     sockets.extend(balancer.sockets(20).await);
     assert_eq!(tokio::task::block_in_place(|| cluster.nodes[last].ended()).code, Some(0));
     sockets.extend(balancer.sockets(6).await);
-    stored(&balancer, "one has left").await;
+    stored(&Api::new(balancer.address), "1", "one has left").await;
 }
 
 /// Something, if a node has sockets while this one is open.
@@ -143,18 +138,4 @@ async fn sockets_at(api: &Api, open: Vec<Socket>) -> Option<()> {
     let sessions = api.get("/stats").await.ok()["sessions"].as_u64();
     drop(open);
     (sessions > Some(0)).then_some(())
-}
-
-/// A durable call through the balancer, repeated with its key.
-async fn stored(balancer: &Balancer, title: &str) {
-    let (api, body) = (Api::new(balancer.address), notification("1", title, 10));
-    until(title, || async {
-        let answer = api
-            .call(Method::POST, "/api/v1/notifications", Some(&body), Some(&title.replace(" ", "-")))
-            .await
-            .expect("answered");
-        assert!([201, 502, 503, 504].contains(&answer.status), "{answer:?}");
-        (answer.status == 201).then_some(())
-    })
-    .await;
 }

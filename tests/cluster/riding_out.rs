@@ -1,11 +1,15 @@
-//! A client that knows all nodes rides out the loss of any one of them: everything once, in order.
+//! A client that knows all nodes rides out the loss of any one of them: everything once, in order. So does a backend.
 
 use crate::{
-    harness::{Cluster, free_addresses, titles},
-    support::{Api, User, V1Client},
+    harness::{Cluster, stored, titles},
+    support::{Api, Options, User, V1Client},
     writers::Writers,
 };
 use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
 const USERS: [&str; 2] = ["1", "2"];
 /// Clients of each user; each begins with a node of its own choice.
@@ -18,13 +22,8 @@ const SEED: u64 = 7;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_with_all_addresses_gets_everything_once_in_order_whichever_node_is_lost() {
-    let mut cluster = Cluster::prepare(3, |options| options.set("DRAIN__SECONDS", 1));
-    // A client keeps its addresses, so nodes keep theirs.
-    let addresses = free_addresses(3);
-    for (node, address) in cluster.nodes.iter_mut().zip(&addresses) {
-        node.set("SERVER__LISTEN", address);
-    }
-    tokio::task::block_in_place(|| cluster.start_all());
+    let drain = |options: Options| options.set("DRAIN__SECONDS", 1);
+    let (mut cluster, addresses) = tokio::task::block_in_place(|| Cluster::start_at_addresses(drain));
     let mut clients = V1Client::start("follow.py", &task(&addresses));
     assert_eq!(clients.line().await, Ok(json!({"ready": true})));
     let apis: Vec<Api> = (0..3).map(|n| cluster.api(n)).collect();
@@ -45,7 +44,7 @@ async fn a_client_with_all_addresses_gets_everything_once_in_order_whichever_nod
     writers.more(ANSWERS).await;
     writers.stop().await;
     for user in USERS {
-        apis[1].notify(user, "the end").await;
+        stored(&apis[1], user, "the end").await;
     }
     let mut resumes = 0;
     for number in 0..USERS.len() * CLIENTS {
@@ -57,6 +56,45 @@ async fn a_client_with_all_addresses_gets_everything_once_in_order_whichever_nod
     }
     println!("{} answers, {moved} sockets lost, {resumes} resumes", writers.answers());
     assert!(moved > 0 && resumes >= moved, "{moved} sockets were lost, {resumes} resumed");
+}
+
+/// A backend that makes one call after the other and says what was answered.
+const BACKEND: &str = "
+import sys
+from carillon_client import Carillon
+carillon = Carillon(sys.argv[1:], 'dev')
+for number in range(90):
+    print(carillon.send_notification('1', f'{number}', 'm')['title'], flush=True)
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_with_all_addresses_has_each_call_answered_and_done_once_whichever_node_is_lost() {
+    let (mut cluster, addresses) = tokio::task::block_in_place(|| Cluster::start_at_addresses(|options| options));
+    let mut backend = Command::new("python3")
+        .args(["-c", BACKEND])
+        .args(addresses.iter().map(|address| format!("http://{address}")))
+        .env("PYTHONPATH", format!("{}/examples", env!("CARGO_MANIFEST_DIR")))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    let answered = BufReader::new(backend.stdout.take().expect("piped")).lines();
+    let mut titles_answered = Vec::new();
+    tokio::task::block_in_place(|| {
+        for title in answered.map_while(Result::ok) {
+            titles_answered.push(title);
+            let lost = titles_answered.len() / 25;
+            if titles_answered.len() % 25 == 0 {
+                // The one before is back: only one is ever missing.
+                cluster.start_all();
+                cluster.nodes[lost - 1].kill();
+            }
+        }
+    });
+    assert!(backend.wait().expect("waited for").success());
+    assert_eq!(titles_answered.len(), 90);
+    let there = cluster.others(usize::MAX)[0];
+    assert_eq!(titles(&cluster.api(there), "1").await, titles_answered);
 }
 
 fn task(addresses: &[String]) -> Value {
