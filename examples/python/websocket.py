@@ -148,7 +148,8 @@ class WebSocket:
                 return bool(first & 0x80), first & 0x0F, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:  # a TimeoutError is an OSError
             self.abort()
-            raise Closed(1006, str(error) or "silence") from error
+            is_cut = isinstance(error, asyncio.IncompleteReadError)
+            raise Closed(1006, "the connection was cut" if is_cut else str(error) or "silence") from error
 
     async def _said_goodbye(self, payload):
         if not self._closing and not self._writer.is_closing():

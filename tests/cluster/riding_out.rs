@@ -30,9 +30,9 @@ async fn a_client_with_all_addresses_gets_everything_once_in_order_whichever_nod
     let mut writers = Writers::new(WRITERS, &USERS);
     writers.start(&apis);
     let mut moved = 0;
-    for n in 0..3 {
+    for (n, api) in apis.iter().enumerate() {
         writers.more(ANSWERS).await;
-        moved += sessions(&apis[n]).await;
+        moved += sessions(api).await;
         cluster.nodes[n].kill();
         writers.more(ANSWERS).await;
         tokio::task::block_in_place(|| cluster.nodes[n].start());
