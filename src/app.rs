@@ -13,7 +13,7 @@ use crate::{
     http::{self, Api, Readiness},
     jwks::{Entrance, Jwks},
     outbound::TrustError,
-    records::retention,
+    records::{ended, retention},
     session::House,
     telemetry,
     transport::{self, Caps, Serving, TlsError},
@@ -119,13 +119,9 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        let leading = || {
-            let node = node.clone();
-            (move || node.is_leader(), shutdown.clone())
-        };
-        let (retention, to_keep) = watch::channel(config.retention.clone());
-        tracker.spawn(retention::keep(records.clone(), to_keep.clone(), leading()));
-        tracker.spawn(retention::keep_journal(records.clone(), to_keep, leading()));
+        let counter = desk.clone();
+        node.count_connections(move |tenant, user| counter.connections(tenant, user));
+        let retention = start_leaders_work(&node, &config, (&tracker, &shutdown));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
         let house = Arc::new(House::new(endpoints.clone(), broker.clone(), (entrance.clone(), &config.limits)));
@@ -248,6 +244,25 @@ impl Server {
             }
         }
     }
+}
+
+/// What only the node does that leads: forgetting what is too old, and what ended boots have left behind.
+fn start_leaders_work(
+    node: &Node,
+    config: &Config,
+    (tracker, shutdown): (&TaskTracker, &CancellationToken),
+) -> watch::Sender<config::Retention> {
+    let records = || node.records().clone();
+    let leading = || {
+        let node = node.clone();
+        (move || node.is_leader(), shutdown.clone())
+    };
+    let (retention, to_keep) = watch::channel(config.retention.clone());
+    tracker.spawn(retention::keep(records(), to_keep.clone(), leading()));
+    tracker.spawn(retention::keep_journal(records(), to_keep, leading()));
+    let grace = Duration::from_secs(config.presence.grace_seconds);
+    tracker.spawn(ended::sweep(records(), grace, leading()));
+    retention
 }
 
 /// The public listener, and that of health and metrics if they have one of their own.

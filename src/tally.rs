@@ -33,7 +33,7 @@ impl Count {
 }
 
 /// A count under way. Dropping it costs nothing: what was published is delivered all the same.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "wait for it, or drop it where nobody asks how many were reached"]
 pub struct Tally(pub(crate) Arc<Count>);
 
@@ -47,6 +47,19 @@ pub struct Recipients {
 }
 
 impl Tally {
+    /// Nothing here, and what is yet to be counted elsewhere.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> (Self, crate::broker::Elsewhere) {
+        let count = Arc::new(Count::new(1));
+        (Self(count.clone()), crate::broker::Elsewhere(count))
+    }
+
+    /// One more has to count before it is complete.
+    pub(crate) fn one_more(&self) -> crate::broker::Elsewhere {
+        self.0.shards_left.fetch_add(1, AcqRel);
+        crate::broker::Elsewhere(self.0.clone())
+    }
+
     /// Waits until every shard has counted, at most `limit`.
     pub async fn wait(self, limit: Duration) -> Recipients {
         let count = &self.0;

@@ -4,22 +4,30 @@
 //! Publishing is in order per publisher and group, and never waits for a reader.
 
 mod drain;
+mod elsewhere;
 mod gathering;
+mod interest;
 mod job;
 mod metrics;
 mod roster;
 mod seats;
 mod shard;
 
+pub use elsewhere::{Elsewhere, Outgoing};
+pub use interest::{Edits, Interest, Interests};
 pub use job::Publication;
 pub use shard::CloseTarget;
 
 use crate::{
-    config::{Limits, limits::SHARD_QUEUE_MAX},
+    config::{
+        Limits,
+        limits::{GREETING_WAIT, SHARD_QUEUE_MAX},
+    },
     protocol::{Close, Group, GroupName, Tenant, UserId},
     session::{Clock, Common, Session, outbox::Room, state::Liveness},
     tally::{Count, Tally},
 };
+use elsewhere::Place;
 use job::Job;
 use shard::{Command, Shard};
 use std::{
@@ -30,13 +38,27 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The queue of a shard was full: an ephemeral publication was dropped, everywhere.
+/// Why an ephemeral publication was dropped, everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too much is being published at once; this was dropped")]
-pub struct Overloaded;
+pub enum PublishError {
+    /// A queue was full.
+    #[error("too much is being published at once; this was dropped")]
+    Overloaded,
+    /// This node may have been given up by the others: it doesn't know of everybody who should hear.
+    #[error("this node has lost touch with its cluster; this was dropped")]
+    Fenced,
+}
+
+/// The other nodes can't be told of a session: it would miss what they publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the other nodes of the cluster cannot be told of this connection now")]
+pub struct NoPlace;
 
 /// A handle to all shards of this node.
 #[derive(Clone, Debug)]
@@ -54,6 +76,8 @@ struct Inner {
     failed: Arc<AtomicBool>,
     tracker: TaskTracker,
     before_closing: OnceLock<Hook>,
+    /// For a node that may have company.
+    place: OnceLock<Place>,
 }
 
 /// What must be forgotten before a user is shown out, so that nobody comes back on it.
@@ -132,33 +156,54 @@ impl Broker {
                 failed,
                 tracker: tracker.clone(),
                 before_closing: OnceLock::new(),
+                place: OnceLock::new(),
             }),
         }
     }
 
-    /// Publishes an ephemeral event at once, or not at all. Never waits.
+    /// Publishes an ephemeral event at once, or not at all, here and on other nodes. Never waits.
     ///
     /// # Errors
-    /// When a shard's queue is full; counted.
-    pub fn publish(&self, publication: Publication) -> Result<Tally, Overloaded> {
+    /// Counted; see [`PublishError`].
+    pub fn publish(&self, publication: Publication) -> Result<Tally, PublishError> {
         self.inner.meters.ephemeral.increment(1);
+        let place = self.inner.place.get();
+        if place.is_some_and(Place::is_fenced) {
+            return Err(PublishError::Fenced);
+        }
         let shards = self.shards_of(&publication.group);
         let permits = shards.iter().map(mpsc::Sender::try_reserve).collect::<Result<Vec<_>, _>>();
-        let Ok(permits) = permits else {
+        let outward = place.map(|place| place.reserve().ok_or(PublishError::Overloaded)).transpose();
+        let (Ok(permits), Ok(outward)) = (permits, outward) else {
             self.inner.meters.overloads.increment(1);
-            return Err(Overloaded);
+            return Err(PublishError::Overloaded);
         };
-        let job = Arc::new(Job::new(publication, self.inner.common.history(), shards.len()));
+        let outward = outward.map(|permit| (permit, publication.clone()));
+        let counters = permits.len() + usize::from(outward.is_some());
+        let job = Arc::new(Job::new(publication, self.inner.common.history(), counters));
         let tally = Tally(job.count.clone());
         for permit in permits {
             permit.send(Command::Publish(job.clone()));
         }
+        if let Some((permit, publication)) = outward {
+            permit.send(Outgoing::Publish(publication, Elsewhere(job.count.clone())));
+        }
         Ok(tally)
     }
 
-    /// Publishes a committed event. Waits for room in the queues of the shards, never for a reader.
+    /// Publishes a committed event to the members on this node; every node does that for its own. Waits for room in
+    /// the queues of the shards, never for a reader.
     pub async fn publish_durable(&self, publication: Publication) -> Tally {
         self.inner.meters.durable.increment(1);
+        self.deliver(publication).await
+    }
+
+    /// Publishes another node's ephemeral event to the members on this one.
+    pub async fn publish_for_peer(&self, publication: Publication) -> Tally {
+        self.deliver(publication).await
+    }
+
+    async fn deliver(&self, publication: Publication) -> Tally {
         let shards = self.shards_of(&publication.group);
         let job = Arc::new(Job::new(publication, self.inner.common.history(), shards.len()));
         for shard in shards {
@@ -179,6 +224,69 @@ impl Broker {
             // A stopping server has no shards left.
             session.close(Close::GoingAway);
         }
+        // Whoever was let in before the place was lost, and joined after everybody was closed.
+        if self.place_number() != session.client.place {
+            session.close(Close::LostPlace);
+        }
+    }
+
+    /// A session is about to be let in to a group: completes once no node that may publish misses it, and holds that for
+    /// as long as the interest is kept. A lone node has nobody to tell.
+    ///
+    /// # Errors
+    /// When the others can't be told in time.
+    pub async fn take_interest(&self, group: Group) -> Result<Option<Box<Interest>>, NoPlace> {
+        let Some(place) = self.inner.place.get() else { return Ok(None) };
+        if place.is_fenced() {
+            return Err(NoPlace);
+        }
+        let (interest, waits) = place.interests.take(group);
+        if let Some(waits) = waits {
+            tokio::time::timeout(GREETING_WAIT, waits).await.map_err(|_| NoPlace)?.map_err(|_| NoPlace)?;
+        }
+        // What was known counts for nothing if the others have given this node up meanwhile.
+        if place.is_fenced() { Err(NoPlace) } else { Ok(Some(Box::new(interest))) }
+    }
+
+    /// Which of its places among other nodes this node has: sessions of an earlier one have to go.
+    pub fn place_number(&self) -> u32 {
+        self.inner.place.get().map_or(0, Place::number)
+    }
+
+    /// Gives this node a place among others, before the first session: it starts out fenced. At most `room` events wait
+    /// to be sent.
+    pub fn take_place(&self, room: usize) -> (Interests, mpsc::Receiver<Outgoing>) {
+        let (place, outgoing) = Place::new(room);
+        let interests = place.interests.clone();
+        // A second one would never be asked.
+        let _ = self.inner.place.set(place);
+        (interests, outgoing)
+    }
+
+    /// Whether this node may have company.
+    pub fn has_place(&self) -> bool {
+        self.inner.place.get().is_some()
+    }
+
+    /// The place is this node's until then. After that it is fenced: it publishes nothing and lets nobody in, for others
+    /// may have given it up.
+    pub fn hold_place(&self, until: Instant) {
+        if let Some(place) = self.inner.place.get() {
+            place.hold(until);
+        }
+    }
+
+    /// Whether this node has company and has lost touch with it.
+    pub fn is_fenced(&self) -> bool {
+        self.inner.place.get().is_some_and(Place::is_fenced)
+    }
+
+    /// The others have given this node up: whoever is here is sent away, to come back at once, here or elsewhere.
+    pub async fn lose_place(&self) {
+        if let Some(place) = self.inner.place.get() {
+            place.lose();
+        }
+        let _uncounted = self.close(CloseTarget::All, Close::LostPlace).await;
     }
 
     /// States which history positions belong to, before the first session.
@@ -205,8 +313,20 @@ impl Broker {
         }
     }
 
-    /// Closes sessions. The tally counts those that were not closing already.
+    /// Closes sessions of this node and of all others. The tally counts those that were not closing already.
+    pub async fn close_everywhere(&self, which: CloseTarget, why: Close) -> Tally {
+        let Some(place) = self.inner.place.get() else { return self.close(which, why).await };
+        let tally = self.close_counted(which.clone(), (why, 1)).await;
+        place.send(Outgoing::Close(which, why, Elsewhere(tally.0.clone()))).await;
+        tally
+    }
+
+    /// Closes sessions of this node. The tally counts those that were not closing already.
     pub async fn close(&self, which: CloseTarget, why: Close) -> Tally {
+        self.close_counted(which, (why, 0)).await
+    }
+
+    async fn close_counted(&self, which: CloseTarget, (why, elsewhere): (Close, usize)) -> Tally {
         if let (CloseTarget::User { tenant, user, .. }, Some(hook)) = (&which, self.inner.before_closing.get()) {
             (hook.0)(tenant, user);
         }
@@ -216,7 +336,7 @@ impl Broker {
                 std::slice::from_ref(self.shard_of_user(tenant, user))
             }
         };
-        let count = Arc::new(Count::new(shards.len()));
+        let count = Arc::new(Count::new(shards.len() + elsewhere));
         for shard in shards {
             let command = Command::Close { which: which.clone(), why, count: count.clone() };
             if shard.send(command).await.is_err() {

@@ -18,7 +18,8 @@ fn event() -> Publication {
 
 fn session(broker: &Broker, id: u64) -> Arc<Session> {
     let (tenant, user) = (Tenant::default(), UserId::new(&id.to_string()).expect("an id"));
-    let client = Client { id: SessionId(id), endpoint: Endpoint::Presence, edition: Edition::V0, tenant, user };
+    let client =
+        Client { id: SessionId(id), endpoint: Endpoint::Presence, edition: Edition::V0, tenant, user, place: 0 };
     Session::new(client, Wire::Own, u32::MAX, broker.common())
 }
 
@@ -53,7 +54,7 @@ async fn a_full_queue_refuses_ephemeral_publishes_at_once_but_takes_every_leave(
     for _ in 0..SHARD_QUEUE_MAX {
         assert!(broker.publish(event()).is_ok());
     }
-    assert_eq!(broker.publish(event()).err(), Some(Overloaded));
+    assert_eq!(broker.publish(event()).err(), Some(PublishError::Overloaded));
     broker.leave(&member);
     while broker.sessions() > 0 {
         tokio::task::yield_now().await;
@@ -69,7 +70,7 @@ async fn after_the_stop_nothing_waits_for_ever() {
         tokio::task::yield_now().await;
     }
     broker.join(&session(&broker, 1), group()).await;
-    assert_eq!(broker.publish(event()).err(), Some(Overloaded));
+    assert_eq!(broker.publish(event()).err(), Some(PublishError::Overloaded));
     let tally = broker.publish_durable(event()).await;
     assert_eq!(tally.wait(Duration::from_secs(10)).await, Recipients { count: 0, partial: false });
 }

@@ -27,10 +27,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Args, Clone, Debug)]
 pub(super) struct Address {
     /// Where the server is.
-    #[arg(long, default_value = "http://127.0.0.1:8000", value_parser = root)]
+    #[arg(long, global = true, default_value = "http://127.0.0.1:8000", value_parser = root)]
     pub(super) url: Target,
     /// Certificate authorities (PEM) that are trusted beside the system's; a self-signed certificate is its own.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
 }
 
@@ -59,10 +59,10 @@ pub(super) struct Server {
     #[command(flatten)]
     address: Address,
     /// The API key. Others on this machine can read a command line: prefer the variable CARILLON_API_KEY, or --key-file.
-    #[arg(long, value_name = "KEY", conflicts_with = "key_file")]
+    #[arg(long, global = true, value_name = "KEY", conflicts_with = "key_file")]
     key: Option<String>,
     /// A file with the API key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
 

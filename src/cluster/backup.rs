@@ -8,14 +8,14 @@ use super::{
     node::{self, StartError},
     recover::{Opened, RecoverError},
     snapshot::{BuildError, Written, scan_into},
-    state_machine::{StateMachine, ToldSlot},
+    state_machine::{CountingSlot, StateMachine, ToldSlot},
     types::{Entry, LogId},
 };
 use crate::{
     broker::Broker,
     config::Config,
     protocol::NodeId,
-    records::{self, Roster, journal},
+    records::{self, Progress, Roster, journal},
     wall_clock::now,
 };
 use carillon_storage::{
@@ -27,7 +27,6 @@ use openraft::{CommittedLeaderId, storage::RaftStateMachine};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
-use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The format that this version writes and reads.
@@ -202,7 +201,8 @@ async fn up_to_date(opened: Opened) -> Result<(Log, StateMachine), OfflineError>
         roster: Arc::new(Mutex::new(Roster::default())),
         broker,
         told: ToldSlot::default(),
-        position: watch::Sender::new(applied.last.map_or(0, |last| last.index)),
+        progress: Progress::default(),
+        counting: CountingSlot::default(),
         applied,
     };
     let failed = |error: &dyn std::fmt::Display| OfflineError::Replay(error.to_string());

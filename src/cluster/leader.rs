@@ -5,6 +5,7 @@ use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
 use openraft::ServerState;
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
 const ROOM_MIN: u64 = 4 << 20;
@@ -71,6 +72,39 @@ impl Leadership {
     /// Whether this node leads and has its majority.
     pub(crate) fn leads(&self) -> bool {
         self.route() == Some(Route::Here)
+    }
+
+    /// Until when nobody else can have been elected, if this node leads.
+    pub(crate) fn lease_until(&self) -> Option<Instant> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        if metrics.state != ServerState::Leader {
+            return None;
+        }
+        if metrics.membership_config.membership().voter_ids().eq([self.inner.node]) {
+            return Some(Instant::now() + self.inner.lease);
+        }
+        let heard = Duration::from_millis(metrics.millis_since_quorum_ack?);
+        Some(Instant::now() + self.inner.lease.checked_sub(heard)?)
+    }
+
+    /// The term in which this node leads, once it has applied everything of earlier terms.
+    pub(crate) fn settled_term(&self) -> Option<u64> {
+        if !self.leads() {
+            return None;
+        }
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        let term = metrics.current_term;
+        metrics.last_applied.is_some_and(|last| last.leader_id.term == term).then_some(term)
+    }
+
+    /// The other members.
+    pub(crate) fn others(&self) -> Vec<NodeId> {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        let ids = metrics.membership_config.nodes().map(|(id, _)| *id);
+        ids.filter(|id| *id != self.inner.node).collect()
     }
 
     /// Waits for the route to be, or become, another than `known`.

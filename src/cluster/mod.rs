@@ -4,12 +4,17 @@
 //! `state_machine` are openraft's two storages · `recover` decides what a directory is worth · `snapshot` cuts the log ·
 //! `backup` and `restore` make a copy and a directory of it.
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
-//! snapshots over, `service` answers peers, `membership` says who belongs; `wire` is what is said. `lone` is none of that.
+//! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there;
+//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said. `lone` is none of that.
 
 mod backup;
 mod codec;
+mod counts;
+mod edges;
 mod identity;
+mod inward;
 mod leader;
+mod lease;
 mod links;
 mod log_store;
 mod lone;
@@ -17,6 +22,8 @@ mod membership;
 mod metrics;
 mod network;
 mod node;
+mod outward;
+mod peer_message;
 mod proposer;
 mod recover;
 mod restore;
@@ -36,6 +43,5 @@ pub use membership::MemberStatus;
 pub use node::{Backup, BackupError, ClusterStatus, Figures, Node, StartError, Surroundings};
 pub use recover::RecoverError;
 pub use restore::{RestoreError, restore};
-pub use service::PeerEvent;
 pub use snapshot::BuildError;
 pub use wire::ChangeError;

@@ -9,6 +9,7 @@ mod company;
 mod forming;
 mod housekeeping;
 mod open;
+mod standing;
 
 pub use company::ClusterStatus;
 use company::{Company, Prepared};
@@ -24,7 +25,7 @@ use super::{
     proposer::BatchingProposer,
     recover::Opened,
     snapshot::WrittenSlot,
-    state_machine::{StateMachine, ToldSlot},
+    state_machine::{CountingSlot, StateMachine, ToldSlot},
     types::Raft,
 };
 use crate::{
@@ -56,6 +57,7 @@ pub struct Node {
     data_dir: Arc<Path>,
     /// Why it cannot go on, beside what openraft says.
     failure: Arc<Mutex<Option<String>>>,
+    broker: Broker,
 }
 
 impl std::fmt::Debug for Node {
@@ -112,12 +114,13 @@ impl Node {
         let Opened { log, snapshots, tables, applied } = opened;
         let id = config.server.node_id;
         let roster = Arc::new(Mutex::new(open::load_roster(&tables, &applied)?));
-        let (told, written) = (ToldSlot::default(), WrittenSlot::default());
-        let position = watch::Sender::new(applied.last.map_or(0, |last| last.index));
+        let (told, written, counting) = (ToldSlot::default(), WrittenSlot::default(), CountingSlot::default());
         let (proposer, waiting) = Proposer::channel(config.limits.proposals_waiting);
         let records = Records::new(tables.clone(), roster.clone(), proposer, id);
+        let progress = records.progress().clone();
+        progress.applied(applied.last.map_or(0, |last| last.index));
         let prepared = match identity {
-            Some(identity) => Some(Prepared::new(&around, identity, (&log, &tables, position.subscribe())).await?),
+            Some(identity) => Some(Prepared::new(&around, identity, (&log, &tables, progress.watch_position())).await?),
             None => None,
         };
         let machine = StateMachine {
@@ -127,8 +130,9 @@ impl Node {
             roster,
             broker: around.broker.clone(),
             told: told.clone(),
+            counting: counting.clone(),
             applied,
-            position,
+            progress,
         };
         let raft =
             open::start_raft(config, log.clone(), (machine, prepared.as_ref().map(|prepared| &prepared.links))).await?;
@@ -138,18 +142,21 @@ impl Node {
         let leadership = Leadership::new(raft.clone(), id, lease, disk);
         let data_dir = config.server.data_dir.as_path().into();
         let failure = Arc::default();
-        let company = prepared.map(|prepared| prepared.open(&around, (&leadership, &records, &snapshots)));
-        let node = Self { raft, log, tables, snapshots, written, records, leadership, company, data_dir, failure };
+        let company = prepared.map(|prepared| prepared.open(&around, (&leadership, &records, &snapshots), &counting));
+        let broker = around.broker.clone();
+        let node =
+            Self { raft, log, tables, snapshots, written, records, leadership, company, data_dir, failure, broker };
         around.tracker.spawn(node.clone().watch(around.shutdown.clone()));
         let epoch = match &node.company {
             None => node.catch_up_alone(config).await?,
             Some(company) => node.catch_up(company, around.shutdown).await?,
         };
         told.lock().boot = (id, epoch);
+        let (new_epoch, epochs) = watch::channel(epoch);
         let proposer = BatchingProposer {
             leadership: node.leadership.clone(),
             links: node.company.as_ref().map(|company| company.links.clone()),
-            epoch,
+            epoch: epochs,
             told,
             metrics: ProposerMetrics::new(),
         };
@@ -157,7 +164,13 @@ impl Node {
         node.records.begin_boot(epoch);
         match &node.company {
             None => node.begin_boot_alone().await?,
-            Some(company) => node.begin_boot(company, around.shutdown).await?,
+            Some(company) => {
+                node.begin_boot(company, around.shutdown).await?;
+                company.take_part(&around, (&node.leadership, &node.records), new_epoch);
+            }
+        }
+        if let Some(company) = &node.company {
+            node.take_place(company, around.shutdown).await?;
         }
         let history = node.begin_history().await?;
         node.records.begin_history(history);
@@ -203,6 +216,7 @@ impl Node {
     /// Whether durable calls can be committed from here now, and what was committed elsewhere is known here.
     pub fn is_ready(&self) -> bool {
         match (self.leadership.route(), &self.company) {
+            _ if self.broker.is_fenced() => false,
             (Some(Route::Here), _) => true,
             (Some(Route::To(leader)), Some(company)) => {
                 let applied = company.links.watch_applied().borrow().get(&leader).map_or(0, |applied| applied.index);

@@ -20,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,8 @@ pub(crate) struct BatchingProposer {
     pub(crate) leadership: Leadership,
     /// The way to other nodes, if there are any.
     pub(crate) links: Option<Links>,
-    pub(crate) epoch: u64,
+    /// The present boot; another one begins between two batches.
+    pub(crate) epoch: watch::Receiver<u64>,
     pub(crate) told: ToldSlot,
     pub(crate) metrics: ProposerMetrics,
 }
@@ -88,7 +89,7 @@ enum Sent {
 impl BatchingProposer {
     /// Serves proposals until every handle is gone, or until `shutdown`: then what waits is refused.
     pub(crate) async fn run(self, mut incoming: mpsc::Receiver<Proposal>, shutdown: CancellationToken) {
-        let mut sequence = 0;
+        let (mut epoch, mut sequence) = (*self.epoch.borrow(), 0);
         // Alone there is no majority to lose: only the disk can be slow.
         let limit = if self.links.is_some() { COMMIT_TIMEOUT } else { DISK_TIMEOUT };
         let mut patience = Patience { limit, last_commit: Instant::now() };
@@ -102,8 +103,13 @@ impl BatchingProposer {
                 refuse(waiting.drain(..), ProposeError::DiskFull);
                 continue;
             }
+            let now = *self.epoch.borrow();
+            if now != epoch {
+                (epoch, sequence) = (now, 0);
+                self.told.lock().boot = (self.leadership.node(), epoch);
+            }
             sequence += 1;
-            if self.propose((sequence, patience), (&mut waiting, &mut incoming)).await {
+            if self.propose((epoch, sequence, patience), (&mut waiting, &mut incoming)).await {
                 patience.last_commit = Instant::now();
             }
         }
@@ -143,14 +149,14 @@ impl BatchingProposer {
     /// Whether it was committed.
     async fn propose(
         &self,
-        (sequence, patience): (u64, Patience),
+        (epoch, sequence, patience): (u64, u64, Patience),
         (waiting, incoming): (&mut VecDeque<Proposal>, &mut mpsc::Receiver<Proposal>),
     ) -> bool {
         let together = fitting(waiting.iter().map(|proposal| proposal.command.op.weight()));
         let started = Instant::now();
         let (commands, answers): (Vec<Command>, Vec<_>) =
             waiting.drain(..together).map(|p| (p.command, Some((patience.until(p.since), p.answer)))).unzip();
-        let batch = Batch { node: self.leadership.node(), epoch: self.epoch, sequence, commands };
+        let batch = Batch { node: self.leadership.node(), epoch, sequence, commands };
         let told = self.told.lock().expect(sequence);
         let mut sealed = Sealed { bytes: None, batch: Some(batch), told, answers: Answers(answers), is_loose: false };
         let sent = {

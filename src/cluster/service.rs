@@ -2,6 +2,7 @@
 
 use super::{
     leader::Leadership,
+    lease::Leases,
     links::{
         frame::{Reader, Writer},
         handshake::Met,
@@ -12,21 +13,24 @@ use super::{
     transfer::Receiving,
     wire::{self, Answer, ChangeError, Proposed, Request},
 };
-use crate::protocol::NodeId;
+use crate::{
+    config::limits::INWARD_QUEUE_MAX,
+    protocol::{NodeId, Tenant, UserId},
+};
 use bytes::Bytes;
-use parking_lot::Mutex;
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::mpsc;
 
 /// An ephemeral event from another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerEvent {
+pub(crate) struct PeerEvent {
     /// Who sent it.
-    pub node: NodeId,
-    /// In which of its boots.
-    pub epoch: u64,
+    pub(crate) node: NodeId,
     /// What.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// A handle; clones share it.
@@ -39,21 +43,39 @@ pub(crate) struct Service {
 struct Inner {
     leadership: Leadership,
     membership: Membership,
+    leases: Leases,
     receiving: Receiving,
-    events: Mutex<Option<mpsc::Sender<PeerEvent>>>,
+    events: mpsc::Sender<PeerEvent>,
+    connections: OnceLock<Connections>,
+}
+
+/// Counts a user's presence sockets on this node.
+struct Connections(Box<CountConnections>);
+
+type CountConnections = dyn Fn(&Tenant, &UserId) -> u32 + Send + Sync;
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connections")
+    }
 }
 
 impl Service {
-    pub(crate) fn new(leadership: Leadership, membership: Membership, receiving: Receiving) -> Self {
-        Self { inner: Arc::new(Inner { leadership, membership, receiving, events: Mutex::default() }) }
+    /// Events of peers go to the receiver, in the order in which each sent them; at most so many wait, then their links
+    /// do.
+    pub(crate) fn new(
+        (leadership, leases): (Leadership, Leases),
+        membership: Membership,
+        receiving: Receiving,
+    ) -> (Self, mpsc::Receiver<PeerEvent>) {
+        let (events, incoming) = mpsc::channel(INWARD_QUEUE_MAX);
+        let inner = Inner { leadership, membership, leases, receiving, events, connections: OnceLock::new() };
+        (Self { inner: Arc::new(inner) }, incoming)
     }
 
-    /// Events of peers go here from now on, in the order in which each sent them; at most `limit` wait, then their
-    /// links do. Before, they are dropped.
-    pub(crate) fn subscribe(&self, limit: usize) -> mpsc::Receiver<PeerEvent> {
-        let (events, receiver) = mpsc::channel(limit);
-        *self.inner.events.lock() = Some(events);
-        receiver
+    /// Has peers told how many presence sockets a user has here.
+    pub(crate) fn count_connections(&self, count: impl Fn(&Tenant, &UserId) -> u32 + Send + Sync + 'static) {
+        let _ = self.inner.connections.set(Connections(Box::new(count)));
     }
 
     /// Answers a request.
@@ -80,6 +102,11 @@ impl Service {
             }
             (Kind::Calls, Request::Propose(_)) => Answer::Proposed(Proposed::NotLeader),
             (Kind::Calls, Request::ReadIndex) => Answer::ReadIndex(inner.leadership.read_index().await),
+            (Kind::Calls, Request::Lease { epoch }) => Answer::Lease(inner.leases.grant((met.peer.node, epoch))),
+            (Kind::Calls, Request::Connections { tenant, users }) => {
+                let count = |user| inner.connections.get().map_or(0, |count| (count.0)(&tenant, user));
+                Answer::Connections(users.iter().map(count).collect())
+            }
             (Kind::Calls, Request::Change(change)) => Answer::Changed(inner.membership.change_here(change).await),
             (Kind::Join, Request::Join { node, address }) => Answer::Changed(if node == met.peer.node {
                 inner.membership.change(wire::Change::Add { node, address }).await
@@ -92,11 +119,8 @@ impl Service {
 
     /// Hands an event on; waits for room.
     pub(crate) async fn event(&self, peer: &Party, bytes: Bytes) {
-        let events = self.inner.events.lock().clone();
-        if let Some(events) = events {
-            // Without a receiver the event is dropped, as any event may be.
-            let _ = events.send(PeerEvent { node: peer.node, epoch: peer.epoch, bytes }).await;
-        }
+        // Without a receiver, in a server that stops, the event is dropped, as any event may be.
+        let _ = self.inner.events.send(PeerEvent { node: peer.node, bytes }).await;
     }
 
     /// Takes a snapshot that a leader sends.

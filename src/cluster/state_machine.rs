@@ -2,13 +2,16 @@
 
 use super::{
     codec::AppliedState,
+    counts::Counts,
+    inward::Tellers,
+    peer_message::CountOf,
     snapshot::{self, SnapshotBuilder, WrittenSlot},
     types::{Entry, LogId, Membership, SnapshotMeta, StorageError, StorageIOError, TypeConfig},
 };
 use crate::{
     broker::{Broker, CloseTarget, Publication},
     protocol::{Close, Group, NodeId, Pos},
-    records::{self, Batch, Effect, EffectKind, RecordsError, Reply, Roster},
+    records::{self, Batch, Effect, EffectKind, Progress, RecordsError, Reply, Roster, groups},
     tally::Tally,
 };
 use bytes::Bytes;
@@ -19,7 +22,7 @@ use carillon_storage::{
 use openraft::{AnyError, EntryPayload, OptionalSend, Snapshot, storage::RaftStateMachine};
 use parking_lot::Mutex;
 use std::{path::PathBuf, sync::Arc};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// What a batch of this node's came to when it was applied here.
 #[derive(Debug)]
@@ -58,6 +61,17 @@ impl Awaited {
     }
 }
 
+/// How nodes count together whom a durable event reached. Each counts its own sockets and tells the node that was asked.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    pub(crate) node: NodeId,
+    pub(crate) counts: Counts,
+    pub(crate) tellers: Tellers,
+}
+
+/// Empty for a node without company.
+pub(crate) type CountingSlot = Arc<Mutex<Option<Counting>>>;
+
 /// The tables, and what follows from changing them.
 #[derive(Debug)]
 pub(crate) struct StateMachine {
@@ -68,8 +82,8 @@ pub(crate) struct StateMachine {
     pub(crate) broker: Broker,
     pub(crate) told: ToldSlot,
     pub(crate) applied: AppliedState,
-    /// Up to where everything is applied and was handed to the broker.
-    pub(crate) position: watch::Sender<u64>,
+    pub(crate) progress: Progress,
+    pub(crate) counting: CountingSlot,
 }
 
 impl StateMachine {
@@ -84,7 +98,7 @@ impl StateMachine {
             }
             EntryPayload::Normal(batch) => self.batch(index, &batch).await?,
         }
-        self.position.send_replace(index);
+        self.progress.applied(index);
         Ok(())
     }
 
@@ -97,11 +111,12 @@ impl StateMachine {
         }
         let mut tallies: Vec<(Pos, Tally)> = Vec::new();
         for effect in applied.effects {
-            let pos = effect.pos;
+            let (pos, reaches) = (effect.pos, Reaches::of(&effect));
             let tally = self.take_effect(effect).await;
             if let Some(tally) = tally
                 && tallies.last().is_none_or(|(last, _)| *last != pos)
             {
+                self.count_together((batch, pos), reaches, &tally)?;
                 tallies.push((pos, tally));
             }
         }
@@ -109,6 +124,39 @@ impl StateMachine {
         if let Some(tell) = waiting {
             // Whoever waited may have given up.
             let _ = tell.send(Told { index, replies: applied.replies, tallies });
+        }
+        Ok(())
+    }
+
+    /// Adds what other nodes count to a tally of this node's caller, or tells another node what was counted for its own.
+    /// Every node has the same rows at this point, so all agree on who counts.
+    fn count_together(
+        &self,
+        (batch, pos): (&Batch, Pos),
+        reaches: Option<Reaches>,
+        tally: &Tally,
+    ) -> Result<(), RecordsError> {
+        let counting = self.counting.lock();
+        let (Some(counting), Some(reaches)) = (&*counting, reaches) else { return Ok(()) };
+        let is_counted = batch.commands.get(pos.nth()).is_some_and(|command| command.op.is_counted());
+        let own = counting.node;
+        if !is_counted {
+            return Ok(());
+        }
+        let rows = self.tables.reader();
+        let mut nodes = match reaches {
+            Reaches::Group(group) => groups::nodes_of(&rows, &group)?,
+            Reaches::Everybody => {
+                let members = self.applied.membership.nodes().map(|(node, _)| *node);
+                members.filter(|node| matches!(groups::standing(&rows, *node), Ok(Some(_)))).collect()
+            }
+        };
+        let what = CountOf::Command(pos);
+        if batch.node == own {
+            nodes.retain(|node| *node != own);
+            counting.counts.expect(what, nodes, tally.one_more());
+        } else if nodes.contains(&own) {
+            counting.tellers.tell(batch.node, what, tally.clone());
         }
         Ok(())
     }
@@ -134,7 +182,30 @@ impl StateMachine {
                 // Counts sockets; nobody waits here for them to end.
                 Some(self.broker.close(target, Close::Disconnected).await)
             }
+            EffectKind::BootEnded { node, epoch } => {
+                tracing::info!(node, epoch, "a boot of a node is over");
+                self.progress.boot_ended();
+                None
+            }
             EffectKind::Online { .. } | EffectKind::Offline { .. } | EffectKind::Renamed { .. } => None,
+        }
+    }
+}
+
+/// Whose sockets an effect concerns.
+enum Reaches {
+    Group(Group),
+    Everybody,
+}
+
+impl Reaches {
+    fn of(effect: &Effect) -> Option<Self> {
+        match &effect.kind {
+            EffectKind::Publish { group, .. } => {
+                Some(Self::Group(Group { tenant: effect.tenant.clone(), name: group.clone() }))
+            }
+            EffectKind::Close { .. } => Some(Self::Everybody),
+            _ => None,
         }
     }
 }
@@ -212,7 +283,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let roster = installed.await.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
         *self.roster.lock() = roster;
         self.applied = applied;
-        self.position.send_replace(index);
+        self.progress.applied(index);
+        self.progress.boot_ended();
         // What the snapshot leaped over was shown to no session of this node.
         let _ = self.broker.close(CloseTarget::All, Close::LostPlace).await;
         Ok(())

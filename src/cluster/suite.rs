@@ -36,7 +36,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for OnDisk {
             broker,
             told: ToldSlot::default(),
             applied,
-            position: tokio::sync::watch::Sender::new(0),
+            progress: crate::records::Progress::default(),
+            counting: crate::cluster::state_machine::CountingSlot::default(),
         };
         Ok((dir, LogStore::new(log), machine))
     }

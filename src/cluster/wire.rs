@@ -4,7 +4,10 @@ use super::{
     codec,
     types::{SnapshotMeta, TypeConfig, Vote},
 };
-use crate::{protocol::NodeId, records::Batch};
+use crate::{
+    protocol::{NodeId, Tenant, UserId},
+    records::Batch,
+};
 use bytes::Bytes;
 use carillon_storage::CodecError;
 use openraft::{
@@ -28,6 +31,10 @@ pub(crate) enum Request {
     Join { node: NodeId, address: String },
     /// Change the membership; for the leader.
     Change(Change),
+    /// Grant this boot of the asking node a lease; for the leader.
+    Lease { epoch: u64 },
+    /// How many presence sockets each of these users has at the node that is asked.
+    Connections { tenant: Tenant, users: Vec<UserId> },
 }
 
 /// A change of who belongs to the cluster.
@@ -58,6 +65,8 @@ pub(crate) enum Answer {
     Changed(Result<(), ChangeError>),
     /// The question was not understood.
     Unknown,
+    Lease(bool),
+    Connections(Vec<u32>),
 }
 
 /// What became of changes at a leader.

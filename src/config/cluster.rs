@@ -35,6 +35,10 @@ pub struct Cluster {
     pub election_min_ms: u64,
     /// Longest; each node has a part of the range by its id.
     pub election_max_ms: u64,
+    /// How long a node that the leader does not answer goes on to publish ephemeral events.
+    pub fence_ms: u64,
+    /// How long a node may be silent before the leader marks it down; longer than `fence_ms`.
+    pub down_ms: u64,
     /// How fast a snapshot is sent to a peer.
     pub snapshot_bytes_per_second: u64,
 }
@@ -76,6 +80,8 @@ impl Default for Cluster {
             heartbeat_ms: 80,
             election_min_ms: 250,
             election_max_ms: 500,
+            fence_ms: 1_200,
+            down_ms: 1_800,
             snapshot_bytes_per_second: 64 << 20,
         }
     }
@@ -87,6 +93,9 @@ impl std::fmt::Debug for Cluster {
         f.debug_struct("Cluster").field("listen", &self.listen).field("peers", &self.peers).finish_non_exhaustive()
     }
 }
+
+/// By how much a leader waits longer than a fenced node: clocks of nodes run alike, but not exactly.
+const FENCE_MARGIN_MS: u64 = 400;
 
 /// The settings of this section.
 pub(super) static CLUSTER: &[Setting] = &[
@@ -184,6 +193,16 @@ pub(super) static CLUSTER: &[Setting] = &[
         "Longest; divided among the nodes by their ids. A lost leader is replaced after about twice a node's own time."
     ),
     integer!(
+        cluster.fence_ms,
+        600..=30_000,
+        "How long a node that the leader does not answer goes on to publish what is not stored."
+    ),
+    integer!(
+        cluster.down_ms,
+        1_000..=60_000,
+        "How long a node may be silent before it is marked down; longer than fence_ms by at least 400."
+    ),
+    integer!(
         cluster.snapshot_bytes_per_second,
         1_048_576..=10_737_418_240,
         "How fast a snapshot is sent to a node that was away for long."
@@ -243,6 +262,13 @@ pub(super) fn check(checks: &mut Checks<'_>) {
             &["cluster.election_min_ms", "cluster.election_max_ms", "cluster.heartbeat_ms"],
             format!("cluster.heartbeat_ms is {heartbeat}, election_min_ms is {min}, election_max_ms is {max}"),
             "an election must not begin before two heartbeats are missed, and the longest time must be longer than the shortest",
+        );
+    }
+    if cluster.down_ms < cluster.fence_ms + FENCE_MARGIN_MS {
+        checks.wrong(
+            &["cluster.down_ms", "cluster.fence_ms"],
+            format!("cluster.fence_ms is {}, down_ms is {}", cluster.fence_ms, cluster.down_ms),
+            "a node must have stopped publishing before it counts as down: down_ms must be longer by at least 400",
         );
     }
     check_tls(checks);

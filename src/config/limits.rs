@@ -230,6 +230,16 @@ pub const LINK_EVENTS_MAX: usize = 4_096;
 pub const LINK_EVENT_BYTES_MAX: usize = 8 << 20;
 /// One piece of a snapshot on its way.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Events that wait to be sent to other nodes.
+pub const OUTWARD_QUEUE_MAX: usize = 8_192;
+/// Events of other nodes that wait to be published here; then their links wait.
+pub const INWARD_QUEUE_MAX: usize = 1_024;
+/// Counts for other nodes that wait for their sockets.
+pub const COUNTS_WAITING_MAX: usize = 8_192;
+/// How long a resume waits for what other nodes have applied already.
+pub const CATCH_UP_WAIT: Duration = Duration::from_secs(2);
+/// How long a session waits until every node knows of it; then it is not let in.
+pub const GREETING_WAIT: Duration = Duration::from_secs(2);
 /// How long a durable call of a lone node may wait for the disk.
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a durable call may wait for a leader and its majority.

@@ -46,21 +46,13 @@ struct Inner {
 }
 
 impl PresenceDesk {
-    /// Starts the desk: everybody who was online before this boot has the grace time to come back.
+    /// Starts the desk. Users of earlier boots are [`crate::records::ended`]'s business.
     pub fn start(records: Records, grace: Duration, (tracker, shutdown): (&TaskTracker, &CancellationToken)) -> Self {
         let grace_ms = millis(grace);
         let inner =
             Inner { records, grace_ms, started: Instant::now(), tabs: Mutex::default(), activity: Activity::default() };
         let desk = Self { inner: Arc::new(inner) };
         tracker.spawn(desk.clone().run(shutdown.clone()));
-        let expire = desk.clone().expire_earlier_boots(grace);
-        let until = shutdown.clone();
-        tracker.spawn(async move {
-            tokio::select! {
-                () = until.cancelled() => {}
-                () = expire => {}
-            }
-        });
         desk
     }
 
@@ -187,41 +179,6 @@ impl PresenceDesk {
                 }
             }
         }
-    }
-
-    /// Users that the rows show online through an earlier boot of this node, and who have not come back in time.
-    async fn expire_earlier_boots(self, grace: Duration) {
-        tokio::time::sleep(grace).await;
-        let (node, epoch) = self.inner.records.boot();
-        loop {
-            let stale = match self.stale(node, epoch) {
-                Ok(stale) if stale.is_empty() => return,
-                Ok(stale) => stale,
-                Err(error) => {
-                    tracing::error!(%error, "presence rows cannot be read");
-                    return;
-                }
-            };
-            for chunk in stale.chunks(GOINGS_AT_ONCE) {
-                let goings: Vec<_> =
-                    chunk.iter().map(|(who, boot)| self.go_offline(who, (node, *boot), None)).collect();
-                for pending in goings {
-                    if let Err(error) = outcome(pending).await {
-                        tracing::warn!(%error, "a user of an earlier boot could not be taken offline yet");
-                        tokio::time::sleep(Duration::from_millis(RETRY_MS)).await;
-                    }
-                }
-            }
-        }
-    }
-
-    fn stale(&self, node: NodeId, epoch: u64) -> Result<Vec<(Who, u64)>, RecordsError> {
-        let rows = self.inner.records.read(|rows| presence::all(rows))?;
-        let stale = rows.into_iter().flat_map(|(tenant, user, row)| {
-            let old = row.boots.into_iter().filter(move |(n, boot)| *n == node && *boot < epoch);
-            old.map(move |(_, boot)| ((tenant.clone(), user.clone()), boot))
-        });
-        Ok(stale.collect())
     }
 
     fn come_online(&self, (tenant, user): &Who) -> Result<Pending, ProposeError> {

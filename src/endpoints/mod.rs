@@ -12,7 +12,9 @@ pub use desk::PresenceDesk;
 
 use crate::{
     auth::Identity,
-    config::limits::{RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
+    config::limits::{
+        CATCH_UP_WAIT, RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS,
+    },
     protocol::{
         BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Token, UserId,
         edition::{self, with_pos},
@@ -38,6 +40,8 @@ pub struct Client {
     pub tenant: Tenant,
     /// Who it is.
     pub user: UserId,
+    /// Which of the node's places among others it was let in under ([`crate::broker::Broker::place_number`]).
+    pub place: u32,
 }
 
 /// The first frames of a socket and the log position they stand for.
@@ -190,6 +194,14 @@ impl Endpoints {
     pub fn stands_at(&self) -> Result<Cursor, AdmitError> {
         let ((), at) = self.records.read_at(|_| Ok(()))?;
         Ok(self.records.cursor(at))
+    }
+
+    /// Another node may have shown a client more than this one has applied: waits for it, a while.
+    pub async fn catch_up_to(&self, cursor: Cursor) {
+        if cursor.history == self.records.history() {
+            // Too late, or a position that is none of ours: the client is told that its way back is not known.
+            let _ = self.records.applied_at_least(cursor.pos.index(), CATCH_UP_WAIT).await;
+        }
     }
 
     /// Whether everything that has happened since a cursor is still known.

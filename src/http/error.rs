@@ -4,7 +4,7 @@
 
 use super::ingest::FullOfStreams;
 use crate::{
-    broker::Overloaded,
+    broker::PublishError,
     cluster::ChangeError,
     config::Scope,
     protocol::handshake::NotAHandshake,
@@ -259,9 +259,12 @@ impl From<ChangeError> for ApiError {
     }
 }
 
-impl From<Overloaded> for ApiError {
-    fn from(_: Overloaded) -> Self {
-        Self::Overloaded
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Overloaded => Self::Overloaded,
+            PublishError::Fenced => Self::Propose(ProposeError::NoQuorum),
+        }
     }
 }
 

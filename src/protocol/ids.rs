@@ -138,6 +138,17 @@ impl Pos {
         debug_assert!(nth < Self::COMMANDS_PER_ENTRY_MAX);
         Self(index << 16 | nth as u64)
     }
+
+    /// Which command of its entry it is.
+    pub fn nth(self) -> usize {
+        // Less than 2^16.
+        usize::try_from(self.0 & 0xffff).unwrap_or(0)
+    }
+
+    /// The entry's log index.
+    pub fn index(self) -> u64 {
+        self.0 >> 16
+    }
 }
 
 /// One connection, unique in the cluster while it lives: `node << 48 | counter`.

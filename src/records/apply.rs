@@ -1,9 +1,9 @@
 //! Log entries → writes, answers, effects. The only way rows change.
 
 use super::{
-    Batch, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory, erase,
-    idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node, subscriptions, tickets,
-    txn::Txn,
+    Batch, CLUSTER, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory,
+    erase, groups, idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node,
+    subscriptions, tickets, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -26,9 +26,17 @@ pub struct Applied {
 pub fn apply_batch(stored: &impl Read, index: u64, batch: &Batch) -> Result<Applied, RecordsError> {
     let mut txn = Txn::new(stored);
     let mut effects = Vec::new();
-    if is_repeat(&mut txn, batch)? {
-        let replies = vec![Reply::Repeated; batch.commands.len()];
-        return Ok(Applied { writes: Writes::new(), replies, effects });
+    match note_batch(&mut txn, batch)? {
+        Noted::Repeat => {
+            let replies = vec![Reply::Repeated; batch.commands.len()];
+            return Ok(Applied { writes: Writes::new(), replies, effects });
+        }
+        Noted::FirstOf { earlier } if earlier > 0 && batch.node != CLUSTER => effects.push(Effect {
+            pos: Pos::new(index, 0),
+            tenant: Tenant::default(),
+            kind: EffectKind::BootEnded { node: batch.node, epoch: earlier },
+        }),
+        Noted::FirstOf { .. } | Noted::New => {}
     }
     let mut replies = Vec::with_capacity(batch.commands.len());
     for (nth, command) in batch.commands.iter().enumerate() {
@@ -44,15 +52,26 @@ pub fn apply_batch(stored: &impl Read, index: u64, batch: &Batch) -> Result<Appl
     Ok(Applied { writes: txn.into_writes(), replies, effects })
 }
 
-/// Whether this very batch was applied before; if not, notes that it is now.
-fn is_repeat(txn: &mut Txn<'_, impl Read>, batch: &Batch) -> Result<bool, RecordsError> {
+/// What a batch is to the log so far.
+enum Noted {
+    /// It was applied before, or is of a boot that is over.
+    Repeat,
+    /// The first of its boot.
+    FirstOf {
+        earlier: u64,
+    },
+    New,
+}
+
+/// Notes that this batch is applied, unless it was before.
+fn note_batch(txn: &mut Txn<'_, impl Read>, batch: &Batch) -> Result<Noted, RecordsError> {
     let key = Key::node(batch.node);
     let known: Node = txn.get_or_default(&key)?;
     if (batch.epoch, batch.sequence) <= (known.epoch, known.last_sequence) {
-        return Ok(true);
+        return Ok(Noted::Repeat);
     }
     txn.put(key, &Node { epoch: batch.epoch, last_sequence: batch.sequence })?;
-    Ok(false)
+    Ok(if batch.epoch > known.epoch { Noted::FirstOf { earlier: known.epoch } } else { Noted::New })
 }
 
 /// One command being applied: its place in the log, and where its writes and effects go.
@@ -136,6 +155,10 @@ impl<S: Read> Step<'_, '_, S> {
             Op::Import { reserve, records } => import::import(self, *reserve, records),
             Op::EnterNode { node, incarnation } => members::enter(self, *node, *incarnation),
             Op::RemoveNode { node } => members::remove(self, *node),
+            Op::EditGroups { node, epoch, joined, left } => groups::edit(self, (*node, *epoch), (joined, left)),
+            Op::PruneGroups { groups } => groups::prune(self, groups),
+            Op::ShowGroups { node, epoch } => groups::show(self, (*node, *epoch)),
+            Op::MarkDown { node, epoch } => groups::mark_down(self, (*node, *epoch)),
         }
     }
 

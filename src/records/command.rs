@@ -3,8 +3,11 @@
 //! These types are stored in the log and replicated: variants and fields are only ever appended.
 
 use super::import::ImportRecord;
-use crate::protocol::{NodeId, SessionId, Tenant, Timestamp, UserId};
+use crate::protocol::{Group, GroupName, NodeId, SessionId, Tenant, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+
+/// Who proposes what is the cluster's own: no node has this number. Its boots are the leaders' terms.
+pub const CLUSTER: NodeId = 0;
 
 /// One log entry: commands that were proposed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +255,36 @@ pub enum Op {
         /// Which.
         node: NodeId,
     },
+    /// A boot of a node has its first member of some of the tenant's groups here, and its last no more.
+    EditGroups {
+        /// Which node.
+        node: NodeId,
+        /// Which boot.
+        epoch: u64,
+        /// Groups that have members there now.
+        joined: Vec<GroupName>,
+        /// Groups that have none any more.
+        left: Vec<GroupName>,
+    },
+    /// Forget edges of boots that are over, in these groups.
+    PruneGroups {
+        /// Which.
+        groups: Vec<Group>,
+    },
+    /// Every member that this boot of the node has is in the table of groups from here on.
+    ShowGroups {
+        /// Which node.
+        node: NodeId,
+        /// Which boot.
+        epoch: u64,
+    },
+    /// A boot of a node is over, as its leader saw: nobody has heard from it for longer than it may be unheard.
+    MarkDown {
+        /// Which node.
+        node: NodeId,
+        /// Which boot.
+        epoch: u64,
+    },
 }
 
 /// What stays of a user's notifications of one level.
@@ -287,6 +320,20 @@ pub struct TicketGrant {
 }
 
 impl Op {
+    /// Whether whoever asks is told how many sockets it reached, on all nodes.
+    pub fn is_counted(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateDashboard { .. }
+                | Self::UpdateSubscription { .. }
+                | Self::RecordPayment { .. }
+                | Self::WarnOfExpiry { .. }
+                | Self::UpdateAdminDashboard { .. }
+                | Self::RaiseAlert { .. }
+                | Self::RevokeTokens { .. }
+        )
+    }
+
     /// About how many bytes of rows and frames applying it makes; what is packed together is bounded by it.
     pub fn weight(&self) -> usize {
         /// Keys, fields of fixed size, bookkeeping.
@@ -303,6 +350,8 @@ impl Op {
             | Self::UpdateAdminDashboard { data }
             | Self::RaiseAlert { data, .. } => 2 * (ROW + data.len()),
             Self::NoteActivity { users } => users.len() * ROW,
+            Self::EditGroups { joined, left, .. } => (1 + joined.len() + left.len()) * ROW,
+            Self::PruneGroups { groups } => (1 + groups.len()) * ROW,
             Self::Import { records, .. } => records.iter().map(|record| ROW + record.len()).sum(),
             _ => ROW,
         }

@@ -1,6 +1,6 @@
 //! What an applied command means for the sockets of this node.
 
-use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
+use crate::protocol::{GroupName, InV1, NodeId, Pos, SessionId, Tenant, Timestamp, UserId};
 
 /// One effect, in log order. Lost on a crash, and nothing depends on it: the rows say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub enum EffectKind {
     Offline {
         /// Who.
         user: UserId,
+    },
+    /// A boot of a node is over: by its next one, or because it was marked down.
+    BootEnded {
+        /// Which node.
+        node: NodeId,
+        /// Which boot.
+        epoch: u64,
     },
     /// Close sockets of a user.
     Close {

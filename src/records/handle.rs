@@ -1,15 +1,20 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
-use super::{Command, Committed, Idempotency, Op, Pending, ProposeError, Proposer, RecordsError, Roster, roster};
+use super::{
+    Command, Committed, Idempotency, Op, Pending, Progress, ProposeError, Proposer, RecordsError, Roster, roster,
+};
 use crate::{
     protocol::{Cursor, NodeId, Pos, Tenant, UserId},
     wall_clock::now,
 };
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 /// A handle; clones share everything.
@@ -23,12 +28,21 @@ pub struct Records {
     epoch: Arc<AtomicU64>,
     /// 0 until it is known.
     history: Arc<AtomicU64>,
+    progress: Progress,
 }
 
 impl Records {
     /// Puts the parts together; changes can be proposed once the node has begun its boot.
     pub fn new(tables: Tables, roster: Arc<Mutex<Roster>>, proposer: Proposer, node: NodeId) -> Self {
-        Self { tables, roster, proposer, node, epoch: Arc::default(), history: Arc::default() }
+        Self {
+            tables,
+            roster,
+            proposer,
+            node,
+            epoch: Arc::default(),
+            history: Arc::default(),
+            progress: Progress::default(),
+        }
     }
 
     /// Runs a query on the rows as they stand between two commits. Commits wait meanwhile: keep it short.
@@ -95,6 +109,18 @@ impl Records {
         self.roster.lock().len()
     }
 
+    /// How far the log is applied here.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Waits until everything up to an entry is in the rows here, at most `limit`; whether it is.
+    pub async fn applied_at_least(&self, index: u64, limit: Duration) -> bool {
+        let mut position = self.progress.watch_position();
+        let reached = position.wait_for(|applied| *applied >= index);
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
     /// This node and its present boot.
     pub fn boot(&self) -> (NodeId, u64) {
         (self.node, self.epoch.load(Ordering::Acquire))
@@ -115,7 +141,7 @@ impl Records {
         self.history.store(id, Ordering::Release);
     }
 
-    /// States the present boot, once.
+    /// States the present boot: at the start, and when the node takes another because it was marked down.
     pub(crate) fn begin_boot(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Release);
     }

@@ -3,7 +3,7 @@
 //! Ids hold no NUL byte, so NUL ends them and no key of one tenant or user is a prefix of another's.
 //! Numbers are big-endian, so that rows of a user sort by number. Table numbers are never used again for another table.
 
-use crate::protocol::{Group, NodeId, Pos, Tenant, UserId};
+use crate::protocol::{Group, GroupName, NodeId, Pos, Tenant, UserId};
 
 /// The tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub(crate) enum Table {
     ImportPlans = 40,
     ImportedKeys = 41,
     Members = 50,
+    Groups = 60,
+    Absences = 61,
+    Shown = 62,
 }
 
 impl Table {
@@ -72,6 +75,9 @@ impl Table {
         Self::ImportPlans,
         Self::ImportedKeys,
         Self::Members,
+        Self::Groups,
+        Self::Absences,
+        Self::Shown,
     ];
 }
 
@@ -162,6 +168,21 @@ impl Key {
         Self::new(Table::Members).number(node)
     }
 
+    /// A group and the nodes that have members of it.
+    pub(crate) fn group(group: &Group) -> Self {
+        Self::tenant(Table::Groups, &group.tenant).id(&group.name.to_string())
+    }
+
+    /// A node that is marked down.
+    pub(crate) fn absence(node: NodeId) -> Self {
+        Self::new(Table::Absences).number(node)
+    }
+
+    /// A node that has all its members in the table of groups.
+    pub(crate) fn shown(node: NodeId) -> Self {
+        Self::new(Table::Shown).number(node)
+    }
+
     /// A full bucket of the journal.
     pub(crate) fn bucket(number: u64) -> Self {
         Self::new(Table::JournalBuckets).number(number)
@@ -212,6 +233,13 @@ pub(crate) fn tenant_and_user(key: &[u8]) -> Option<(Tenant, UserId)> {
     let mut parts = key.get(1..)?.splitn(3, |b| *b == 0);
     let mut text = || parts.next().and_then(|p| std::str::from_utf8(p).ok());
     Some((Tenant::new(text()?).ok()?, UserId::new(text()?).ok()?))
+}
+
+/// The group that a key of [`Key::group`] names.
+pub(crate) fn group_of(key: &[u8]) -> Option<Group> {
+    let mut parts = key.get(1..)?.split(|b| *b == 0);
+    let mut text = || parts.next().and_then(|p| std::str::from_utf8(p).ok());
+    Some(Group { tenant: Tenant::new(text()?).ok()?, name: GroupName::parse(text()?).ok()? })
 }
 
 #[cfg(test)]

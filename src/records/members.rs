@@ -1,7 +1,7 @@
 //! Which node ids have been given to which data directories. An id is given once, for ever: a node that was wiped or
 //! removed cannot come back under it, for it has forgotten what it had promised.
 
-use super::{RecordsError, Rejection, Reply, apply::Step, keys::Key, rows::Member, txn::get};
+use super::{RecordsError, Rejection, Reply, apply::Step, groups, keys::Key, rows::Member, txn::get};
 use crate::protocol::NodeId;
 use carillon_storage::tables::Read;
 
@@ -27,7 +27,10 @@ pub(crate) fn remove<S: Read>(step: &mut Step<'_, '_, S>, node: NodeId) -> Resul
     let known = get::<Member>(step.txn, &key)?.map(|member| member.incarnation);
     // One that was never entered is kept out all the same.
     step.txn.put(key, &Member { incarnation: known.unwrap_or_default(), is_removed: true })?;
-    Ok(Reply::Done)
+    match groups::standing(step.txn, node)? {
+        Some(epoch) => groups::mark_down(step, (node, epoch)),
+        None => Ok(Reply::Done),
+    }
 }
 
 /// What is known of a node's id.

@@ -6,7 +6,7 @@
 use super::{
     EffectKind, RecordsError, Reply,
     apply::Step,
-    directory,
+    directory, groups,
     keys::{Key, Table, tenant_and_user},
     rows::{Node, Presence, User},
     txn::{self, get},
@@ -19,7 +19,7 @@ use carillon_storage::tables::{Direction, Read};
 use std::ops::ControlFlow;
 
 /// A node's boot.
-type Boot = (NodeId, u64);
+pub(crate) type Boot = (NodeId, u64);
 
 pub(crate) fn come_online<S: Read>(
     step: &mut Step<'_, '_, S>,
@@ -27,7 +27,7 @@ pub(crate) fn come_online<S: Read>(
     (node, epoch): Boot,
 ) -> Result<Reply, RecordsError> {
     let current: Node = step.txn.get_or_default(&Key::node(node))?;
-    if epoch < current.epoch {
+    if epoch < current.epoch || (epoch == current.epoch && groups::standing(step.txn, node)?.is_none()) {
         return Ok(Reply::Done); // A boot that is over.
     }
     let key = step.user_key(Table::Presence, user);

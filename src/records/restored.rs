@@ -8,9 +8,18 @@ use super::{
 };
 use crate::protocol::NodeId;
 
-/// Tables whose rows stay behind: the name of the history, of which a restored node begins another, and the journal,
-/// whose positions nobody can resume from any more.
-const LEFT_BEHIND: &[Table] = &[Table::History, Table::Journal, Table::JournalBuckets, Table::JournalEvents];
+/// Tables whose rows stay behind: the name of the history, of which a restored node begins another; the journal, whose
+/// positions nobody can resume from any more; and who belonged to the cluster that was backed up, and with what.
+const LEFT_BEHIND: &[Table] = &[
+    Table::History,
+    Table::Journal,
+    Table::JournalBuckets,
+    Table::JournalEvents,
+    Table::Members,
+    Table::Groups,
+    Table::Absences,
+    Table::Shown,
+];
 
 /// A backup's row as the restored node `node` has it; `None` if it has none.
 ///

@@ -76,7 +76,7 @@ impl Roster {
                     online.encoded = None;
                 }
             }
-            EffectKind::Publish { .. } | EffectKind::Close { .. } => {}
+            EffectKind::Publish { .. } | EffectKind::Close { .. } | EffectKind::BootEnded { .. } => {}
         }
     }
 

@@ -34,10 +34,22 @@ pub(crate) fn get<R: Row>(read: &impl Read, key: &Key) -> Result<Option<R>, Reco
 
 /// The first rows of a range, at most `limit`.
 pub(crate) fn first_rows(read: &impl Read, all: &Key, limit: usize) -> Result<Vec<(Key, Vec<u8>)>, RecordsError> {
+    rows_after(read, (all, None), limit)
+}
+
+/// The first rows of a range behind a key of it, at most `limit`.
+pub(crate) fn rows_after(
+    read: &impl Read,
+    (all, after): (&Key, Option<&Key>),
+    limit: usize,
+) -> Result<Vec<(Key, Vec<u8>)>, RecordsError> {
     let mut rows = Vec::new();
     if limit > 0 {
-        read.scan(all.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |key, value| {
-            rows.push((Key::stored(key), value.to_vec()));
+        let from = after.unwrap_or(all);
+        read.scan(from.as_bytes(), all.end().as_bytes(), Direction::Forward, &mut |key, value| {
+            if after.is_none_or(|after| after.as_bytes() != key) {
+                rows.push((Key::stored(key), value.to_vec()));
+            }
             if rows.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
     }

@@ -281,7 +281,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.
-    async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
             let done = work.as_mut().poll(cx);
@@ -355,7 +355,8 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
         let (tenant, user) = (Tenant::default(), UserId::new("1").expect("an id"));
-        let client = Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V0, tenant, user };
+        let client =
+            Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V0, tenant, user, place: 0 };
         let session = Session::new(client, Wire::Plain(stream), u32::MAX, broker.common());
         let group = Endpoint::Dashboard.group(&session.client.tenant, &session.client.user);
         broker.join(&session, group).await;

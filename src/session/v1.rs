@@ -46,6 +46,9 @@ impl<P: Send + 'static> Task<P> {
     pub(super) async fn resume(&mut self, after: Option<Cursor>, id: Option<String>) -> Result<(), End> {
         let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
         let place = (house.endpoints.as_ref(), session.as_ref());
+        if let Some(after) = after {
+            self.while_writing(house.endpoints.catch_up_to(after)).await;
+        }
         let Some(mut after) = resume::begin(place, after, id.as_deref())? else { return Ok(()) };
         loop {
             match resume::step(place, after)? {

@@ -52,6 +52,8 @@ pub const LINK_BYTES: &str = "carillon_link_bytes_total";
 pub const LINK_RECONNECTS: &str = "carillon_link_reconnects_total";
 /// How long a ping to a peer took, by `peer`.
 pub const LINK_RTT_SECONDS: &str = "carillon_link_rtt_seconds";
+/// Ephemeral events that did not get to a peer that has members for them.
+pub const PEER_EVENTS_LOST: &str = "carillon_peer_events_lost_total";
 /// Server API calls, by `route` and `status`.
 pub const API_CALLS: &str = "carillon_api_calls_total";
 /// Duration of server API calls, by `route`.
@@ -138,6 +140,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     LINK_BYTES Counter BYTES, ["kind", "direction"], "Bytes over links to and from peers, by kind and direction.";
     LINK_RECONNECTS Counter None, ["kind"], "Links to peers that were made again, by kind.";
     LINK_RTT_SECONDS Gauge SECONDS, ["peer"], "How long the last ping to a peer took.";
+    PEER_EVENTS_LOST Counter None, [], "Ephemeral events that did not get to a peer that has members for them.";
     API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
     API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";
     INGEST_STREAMS Gauge None, [], "Streams of server API calls that are open.";

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     auth::{Admission, Door, Forwarded, Refusal, Shown, TicketHash},
+    broker::Interest,
     endpoints::{AdmitError, Client},
     jwks::Entrance,
     protocol::{Edition, Endpoint, SessionId, handshake},
@@ -53,7 +54,7 @@ enum Way {
 pub(super) struct Admitted {
     pub(super) guest: Guest,
     /// What is given back when the session is over.
-    pub(super) place: (Place, Option<Box<Stay>>),
+    pub(super) place: (Place, Option<Box<Stay>>, Option<Box<Interest>>),
 }
 
 impl Gate {
@@ -105,6 +106,13 @@ impl Gate {
             webhook.forget(vouch);
         }
         admitted?;
+        let broker = &self.house.broker;
+        let among_others = broker.place_number();
+        let group = endpoint.group(&identity.tenant, &identity.user);
+        if broker.has_place() {
+            on_wait();
+        }
+        let interest = broker.take_interest(group).await.map_err(|error| Refused::Unavailable(error.to_string()))?;
         let id = SessionId(self.ids.fetch_add(1, Relaxed));
         let stay = match (way, &self.webhook) {
             (Way::Ticket(hash), _) => {
@@ -121,10 +129,11 @@ impl Gate {
             edition: selected.unwrap_or_default(),
             tenant: identity.tenant.clone(),
             user: identity.user.clone(),
+            place: among_others,
         };
         let response = handshake::switching(&accept, selected.map(Edition::subprotocol));
         let guest = Guest { client, identity: Box::new(identity) };
-        Ok((Admitted { guest, place: (place, stay) }, response))
+        Ok((Admitted { guest, place: (place, stay, interest) }, response))
     }
 
     async fn vouched_for(&self, forwarded: Forwarded, endpoint: Endpoint) -> Result<Vouch, Refused> {

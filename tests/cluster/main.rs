@@ -8,9 +8,11 @@ mod catching_up;
 mod example;
 mod failover;
 mod forming;
+mod groups;
 mod harness;
 mod refusals;
 mod riding_out;
+mod standing;
 #[path = "../support/mod.rs"]
 mod support;
 mod writers;

@@ -99,5 +99,5 @@ fn the_generator_makes_every_kind_of_command() {
             seen.insert(text.split([' ', '(']).next().unwrap_or_default().to_owned());
         }
     }
-    assert_eq!(seen.len(), 23, "{seen:?}");
+    assert_eq!(seen.len(), 25, "{seen:?}");
 }

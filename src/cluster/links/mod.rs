@@ -168,6 +168,11 @@ impl Links {
         self.line(node, Kind::Events).ok_or(LinkError::Down)?.message(event)
     }
 
+    /// The nodes that this one keeps links to.
+    pub(crate) fn peers(&self) -> Vec<NodeId> {
+        self.inner.peers.lock().keys().copied().collect()
+    }
+
     /// Where a node is dialled.
     pub(crate) fn address_of(&self, node: NodeId) -> Option<String> {
         self.inner.peers.lock().get(&node).map(|peer| peer.address.clone())

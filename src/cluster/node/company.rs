@@ -3,32 +3,38 @@
 use super::{
     Node, Surroundings,
     open::{self, StartError},
+    standing::Standing,
 };
 use crate::{
+    broker::Interests,
     cluster::{
+        counts::Counts,
+        edges::EdgeKeeper,
         identity::{ClusterId, Identity},
+        inward::{self, Tellers},
         leader::{Leadership, Route},
-        links::{self, Applied, LinkError, Links, accept, kind::Kind},
+        lease::Leases,
+        links::{self, Links, accept, kind::Kind},
         membership::{MemberStatus, Membership},
-        service::{PeerEvent, Service},
+        outward::Outward,
+        service::Service,
+        state_machine::{Counting, CountingSlot},
         transfer::Receiving,
         wire::{self, Answer, Change, ChangeError, Request},
     },
-    config,
-    protocol::{NodeId, Tenant},
+    config::{
+        self,
+        limits::{OUTWARD_QUEUE_MAX, RECIPIENTS_WAIT},
+    },
+    protocol::{NodeId, Tenant, UserId},
     records::{Op, ProposeError, Records, Rejection, Reply, journal, members, presence},
 };
-use bytes::Bytes;
 use carillon_storage::{log::Log, snapshot::Snapshots, tables::Tables};
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two looks at whether what is waited for has come.
@@ -53,6 +59,7 @@ pub(crate) struct Company {
     pub(crate) identity: Arc<Identity>,
     pub(crate) membership: Membership,
     pub(crate) service: Service,
+    interests: Interests,
     pub(super) settings: Arc<config::Cluster>,
     epoch: u64,
 }
@@ -111,11 +118,12 @@ impl Prepared {
         Ok(Self { links, identity, listener, epoch })
     }
 
-    /// Lets peers in, and keeps links to them.
+    /// Lets peers in, keeps links to them, and takes a place among them.
     pub(super) fn open(
         self,
         around: &Surroundings<'_>,
         (leadership, records, snapshots): (&Leadership, &Records, &Snapshots),
+        counting: &CountingSlot,
     ) -> Company {
         let Self { links, identity, listener, epoch } = self;
         let settings = &around.config.cluster;
@@ -127,17 +135,53 @@ impl Prepared {
         };
         let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
         let receiving = Receiving { raft, snapshots, identity: identity.clone() };
-        let service = Service::new(leadership.clone(), membership.clone(), receiving);
+        let leases = Leases::new(leadership.clone(), records.clone(), Duration::from_millis(settings.down_ms));
+        let (service, events) = Service::new((leadership.clone(), leases.clone()), membership.clone(), receiving);
         let (tracker, shutdown) = (around.tracker, around.shutdown);
+        let (interests, line) = around.broker.take_place(OUTWARD_QUEUE_MAX);
+        let counts = Counts::default();
+        let tellers = Tellers::start(links.clone(), shutdown.clone());
+        *counting.lock() = Some(Counting { node: identity.node(), counts: counts.clone(), tellers: tellers.clone() });
+        let outward =
+            Outward { links: links.clone(), records: records.clone(), counts: counts.clone(), node: identity.node() };
+        tracker.spawn(outward.run(line, shutdown.clone()));
+        tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
+        tracker.spawn(leases.watch(shutdown.clone()));
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
         tracker.spawn(membership.clone().follow(shutdown.clone()));
         tracker.spawn(membership.clone().promote(shutdown.clone()));
         tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
-        Company { links, identity, membership, service, settings: Arc::new(settings.clone()), epoch }
+        Company { links, identity, membership, service, interests, settings: Arc::new(settings.clone()), epoch }
     }
 }
 
 impl Company {
+    /// Starts what a node does among others once it has begun its boot; `epoch` tells the proposer of another one.
+    pub(super) fn take_part(
+        &self,
+        around: &Surroundings<'_>,
+        (leadership, records): (&Leadership, &Records),
+        epoch: watch::Sender<u64>,
+    ) {
+        let (tracker, shutdown) = (around.tracker, around.shutdown);
+        let keeper = EdgeKeeper {
+            interests: self.interests.clone(),
+            records: records.clone(),
+            links: self.links.clone(),
+            leadership: leadership.clone(),
+        };
+        tracker.spawn(keeper.run(shutdown.clone()));
+        let standing = Standing {
+            broker: around.broker.clone(),
+            records: records.clone(),
+            leadership: leadership.clone(),
+            company: self.clone(),
+            lease: Duration::from_millis(self.settings.fence_ms),
+            epoch,
+        };
+        tracker.spawn(standing.keep(shutdown.clone()));
+    }
+
     /// Where peers reach this node.
     pub(super) fn own_address(&self) -> String {
         self.settings.address_of(self.identity.node()).unwrap_or_default()
@@ -219,6 +263,17 @@ impl Node {
         self.unless_refused(company, shutdown, begun).await
     }
 
+    /// Waits until this node may publish and let sessions in: the leader counts it in, and it knows whom others have.
+    pub(super) async fn take_place(&self, company: &Company, shutdown: &CancellationToken) -> Result<(), StartError> {
+        let placed = async {
+            while self.broker.is_fenced() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Ok(())
+        };
+        self.unless_refused(company, shutdown, placed).await
+    }
+
     /// Proposes until it is done. A full disk refuses every change, and serves every read.
     async fn insist(&self, op: Op) -> Result<(), StartError> {
         loop {
@@ -248,27 +303,32 @@ impl Node {
         }
     }
 
-    /// Sends an ephemeral event to another node: at most once, in order with the others, never waiting.
-    ///
-    /// # Errors
-    /// When there is no link, or too much waits for it: the event is lost.
-    pub fn send_event(&self, node: NodeId, event: Bytes) -> Result<(), LinkError> {
-        let company = self.company.as_ref().ok_or(LinkError::Down)?;
-        company.links.send_event(node, event)
+    /// Presence sockets of these users on the other nodes; `None`: not all of them have said.
+    pub async fn connections_elsewhere(&self, tenant: &Tenant, users: &[UserId]) -> Option<Vec<u32>> {
+        let mut sums = vec![0; users.len()];
+        let Some(company) = &self.company else { return Some(sums) };
+        let question = wire::encode(&Request::Connections { tenant: tenant.clone(), users: users.to_vec() }).ok()?;
+        let ask = |node| {
+            let (links, question) = (company.links.clone(), question.clone());
+            async move { links.call(node, Kind::Calls, question).await }
+        };
+        let mut asked: JoinSet<_> = company.links.peers().into_iter().map(ask).collect();
+        let all = async {
+            while let Some(answer) = asked.join_next().await {
+                let Ok(Answer::Connections(counts)) = wire::decode(&answer.ok()?.ok()?) else { return None };
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+            Some(())
+        };
+        tokio::time::timeout(RECIPIENTS_WAIT, all).await.ok().flatten()?;
+        Some(sums)
     }
 
-    /// Events of other nodes from now on, in the order in which each sent them; at most `limit` wait. The last one that
-    /// subscribes gets them.
-    pub fn subscribe_events(&self, limit: usize) -> mpsc::Receiver<PeerEvent> {
-        match &self.company {
-            Some(company) => company.service.subscribe(limit),
-            None => mpsc::channel(1).1,
+    /// Has other nodes told how many presence sockets a user has on this one.
+    pub fn count_connections(&self, count: impl Fn(&Tenant, &UserId) -> u32 + Send + Sync + 'static) {
+        if let Some(company) = &self.company {
+            company.service.count_connections(count);
         }
-    }
-
-    /// How far every other node has applied the log, as it said last; `None` for a node that is alone.
-    pub fn watch_applied(&self) -> Option<watch::Receiver<BTreeMap<NodeId, Applied>>> {
-        self.company.as_ref().map(|company| company.links.watch_applied())
     }
 
     /// Adds a node to the cluster: a learner first, a voter once it has caught up.

@@ -25,7 +25,8 @@ const PRESENCE: Kind = Kind::Named(
         Field::required("is_online", Kind::Bool, ""),
         Field::required("last_seen", Kind::OneOf(&[Kind::Time, Kind::Null]), "When the user last went offline."),
         Field::required("last_activity", Kind::OneOf(&[Kind::Time, Kind::Null]), "When the user last did something."),
-        Field::required("connections", COUNT, "Presence sockets on this node."),
+        Field::required("connections", COUNT, "Presence sockets, on all nodes."),
+        Field::optional("partial", Kind::Bool, "`true`: not every node has said how many."),
     ]),
 );
 const PERSON: Kind = Kind::Named(
@@ -97,7 +98,7 @@ pub(in crate::http) async fn online(request: Request) -> Result<Answer, ApiError
         if let Some(beside) = ["limit", "after"].into_iter().find(|name| query.raw(name).is_some()) {
             return Err(ApiError::invalid(beside, format!("with user_ids all are answered: leave {beside} out")));
         }
-        return some(&request, list);
+        return some(&request, list).await;
     }
     let (limit, after) = (query.limit()?, query.number("after")?.unwrap_or(0));
     let mut page = request.api.inner.records.online_page(&request.tenant, Pos(after), limit + 1);
@@ -113,7 +114,7 @@ fn page_answer(page: &[(Pos, Arc<str>)], more: bool) -> Answer {
     Answer::ok(&Page { online, next_after: last.filter(|_| more) })
 }
 
-fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
+async fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
     let wrong = |why: String| ApiError::invalid("user_ids", why);
     let ids: Vec<&str> = list.split(',').take(USER_IDS_MAX + 1).collect();
     if ids.len() > USER_IDS_MAX {
@@ -124,10 +125,7 @@ fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
         .map(|id| UserId::new(id).map_err(|error| wrong(error.to_string())))
         .collect::<Result<_, _>>()?;
     no_repeats("user_ids", &users)?;
-    let all = users
-        .iter()
-        .map(|user| request.api.presence(&request.tenant, user))
-        .collect::<Result<Vec<Value>, RecordsError>>()?;
+    let all = request.api.presences(&request.tenant, &users).await?;
     let online: Vec<&Value> = all.iter().filter(|one| one["is_online"] == true).collect();
     Ok(Answer::ok(&json!({"online": online, "users": all})))
 }
@@ -135,20 +133,32 @@ fn some(request: &Request, list: &str) -> Result<Answer, ApiError> {
 /// `GET /users/{id}/presence` → `{user_id, is_online, last_seen, last_activity, connections}`
 pub(in crate::http) async fn presence_of(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
-    Ok(Answer::ok(&request.api.presence(&request.tenant, &user)?))
+    let mut all = request.api.presences(&request.tenant, &[user]).await?;
+    Ok(Answer::ok(&all.pop()))
 }
 
 impl Api {
-    /// A user whom nobody ever saw is offline like any other. `connections`: presence sockets on this node.
-    fn presence(&self, tenant: &Tenant, user: &UserId) -> Result<Value, RecordsError> {
+    /// A user whom nobody ever saw is offline like any other. `connections`: presence sockets on all nodes; `partial`
+    /// if some could not say in time.
+    async fn presences(&self, tenant: &Tenant, users: &[UserId]) -> Result<Vec<Value>, RecordsError> {
+        let elsewhere = self.inner.node.connections_elsewhere(tenant, users).await;
+        let connections = |nth: usize| elsewhere.as_ref().and_then(|counts| counts.get(nth).copied());
+        users.iter().enumerate().map(|(nth, user)| self.presence(tenant, (user, connections(nth)))).collect()
+    }
+
+    fn presence(&self, tenant: &Tenant, (user, elsewhere): (&UserId, Option<u32>)) -> Result<Value, RecordsError> {
         let row = self.inner.records.read(|rows| presence::of(rows, tenant, user))?.unwrap_or_default();
         let recent = self.inner.desk.recent_activity(tenant, user);
-        Ok(json!({
+        let mut shown = json!({
             "user_id": user.wire(),
             "is_online": row.online_since.is_some(),
             "last_seen": frames::optional_time(row.last_seen),
             "last_activity": frames::optional_time(row.last_activity.max(recent)),
-            "connections": self.inner.desk.connections(tenant, user),
-        }))
+            "connections": self.inner.desk.connections(tenant, user) + elsewhere.unwrap_or(0),
+        });
+        if elsewhere.is_none() {
+            shown["partial"] = true.into();
+        }
+        Ok(shown)
     }
 }

@@ -191,7 +191,7 @@ pub(in crate::http) async fn disconnect(request: Request) -> Result<Answer, ApiE
         return request.run(Task::Change(Op::RevokeTokens { user }, Shape::Closed)).await;
     }
     let target = CloseTarget::User { tenant: request.tenant.clone(), user, staff_only: false };
-    let closing = request.api.inner.broker.close(target, Close::Disconnected).await;
+    let closing = request.api.inner.broker.close_everywhere(target, Close::Disconnected).await;
     Ok(closed(closing.wait(RECIPIENTS_WAIT).await))
 }
 

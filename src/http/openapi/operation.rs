@@ -176,7 +176,8 @@ impl Operation {
         }
         match self.effect {
             Effect::Reads => {}
-            Effect::Tells => codes.push("overloaded"),
+            // A node that has lost touch with its cluster tells nobody.
+            Effect::Tells => codes.extend(["overloaded", "no_quorum"]),
             Effect::Stores => {
                 codes.extend(["idempotency_key_reused", "overloaded", "no_quorum", "disk_full", "outcome_unknown"]);
             }

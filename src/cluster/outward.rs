@@ -1,0 +1,105 @@
+//! To other nodes: ephemeral events go where their group has members, closes go everywhere. One task, so that whatever
+//! one publisher does stays in order; it waits for no disk and no reader.
+
+use super::{
+    counts::Counts,
+    links::Links,
+    peer_message::{CountOf, PeerMessage},
+    wire,
+};
+use crate::{
+    broker::{CloseTarget, Elsewhere, Outgoing, Publication},
+    protocol::NodeId,
+    records::{Records, RecordsError, groups},
+    telemetry::names,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Taken from the line at once.
+const AT_ONCE: usize = 128;
+
+/// See the module.
+pub(crate) struct Outward {
+    pub(crate) links: Links,
+    pub(crate) records: Records,
+    pub(crate) counts: Counts,
+    pub(crate) node: NodeId,
+}
+
+impl Outward {
+    /// Until `shutdown`.
+    pub(crate) async fn run(self, mut line: mpsc::Receiver<Outgoing>, shutdown: CancellationToken) {
+        let lost = metrics::counter!(names::PEER_EVENTS_LOST);
+        let mut number = 0;
+        let mut taken = Vec::with_capacity(AT_ONCE);
+        loop {
+            let count = tokio::select! {
+                () = shutdown.cancelled() => return,
+                count = line.recv_many(&mut taken, AT_ONCE) => count,
+            };
+            if count == 0 {
+                return;
+            }
+            for outgoing in taken.drain(..) {
+                number += 1;
+                if let Err(error) = self.send((number, outgoing), &lost) {
+                    tracing::error!(%error, "an event does not get to other nodes");
+                }
+            }
+            // A burst must not keep others of this thread waiting.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn send(&self, (number, outgoing): (u64, Outgoing), lost: &metrics::Counter) -> Result<(), RecordsError> {
+        let (nodes, message, elsewhere) = match outgoing {
+            Outgoing::Publish(publication, elsewhere) => {
+                let nodes = self.records.read(|rows| groups::nodes_of(rows, &publication.group))?;
+                (self.others(nodes), publish(publication, number), elsewhere)
+            }
+            Outgoing::Close(CloseTarget::User { tenant, user, staff_only }, _, elsewhere) => {
+                let nodes = self.links.peers();
+                (nodes, PeerMessage::Disconnect { tenant, user, staff_only, number }, elsewhere)
+            }
+            // Other sessions than a user's are this node's own business.
+            Outgoing::Close(_, _, elsewhere) => {
+                elsewhere.reached(0);
+                return Ok(());
+            }
+        };
+        self.tell(nodes, (number, &message), (elsewhere, lost));
+        Ok(())
+    }
+
+    fn tell(
+        &self,
+        nodes: Vec<NodeId>,
+        (number, message): (u64, &PeerMessage),
+        (elsewhere, lost): (Elsewhere, &metrics::Counter),
+    ) {
+        if nodes.is_empty() {
+            return elsewhere.reached(0);
+        }
+        let Ok(bytes) = wire::encode(message) else { return };
+        self.counts.expect(CountOf::Event(number), nodes.clone(), elsewhere);
+        for node in nodes {
+            // At most once: without a link, or with too much in line, it is lost, and the count stays open.
+            if self.links.send_event(node, bytes.clone()).is_err() {
+                lost.increment(1);
+            }
+        }
+    }
+
+    fn others(&self, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
+        nodes.retain(|node| *node != self.node);
+        nodes
+    }
+}
+
+fn publish(publication: Publication, number: u64) -> PeerMessage {
+    let Publication { group, frames, except, .. } = publication;
+    // They were made from strings.
+    let frames = frames.iter().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
+    PeerMessage::Publish { group, frames, except, number }
+}

@@ -1,0 +1,125 @@
+//! Groups across nodes: an event published anywhere is heard everywhere, and from the first frame on.
+
+use crate::{
+    harness::Cluster,
+    support::{ALICE, BOB, ROOT, Socket, User, V1Socket},
+};
+use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::task::JoinSet;
+
+const NOTIFICATIONS: &str = "/ws/notifications/";
+/// Joins in the proof of the greeting, by so many at once.
+const JOINS: u64 = 1_500;
+const JOINERS: usize = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_heard_on_every_node_and_everybody_is_counted() {
+    let cluster = tokio::task::block_in_place(Cluster::start);
+    let mut sockets = Vec::new();
+    for node in &cluster.nodes {
+        sockets.push(node.greeted(NOTIFICATIONS, ALICE).await);
+    }
+    for n in 0..3 {
+        let event = json!({"type": "new_notification", "data": {"id": n}});
+        let told = cluster.api(n).post("/groups/notifications_user_1/send", &event).await;
+        assert_eq!((told.status, &told.body), (202, &json!({"recipients": 3})));
+        for socket in &mut sockets {
+            let heard = socket.next().await;
+            assert_eq!(heard["data"]["id"], n, "{heard}");
+            socket.next().await; // The unread count that follows.
+        }
+    }
+    // A durable event is counted on all nodes, too.
+    let mut dashboards = Vec::new();
+    for node in &cluster.nodes[..2] {
+        dashboards.push(node.greeted("/ws/dashboard/", ALICE).await);
+    }
+    let told = cluster.api(2).post("/users/1/dashboard", &json!({"data": {"a": 1}})).await;
+    assert_eq!((told.status, &told.body), (202, &json!({"recipients": 2})));
+    for socket in &mut dashboards {
+        assert_eq!(socket.next().await["data"], json!({"a": 1}));
+    }
+    let told = cluster.api(1).post("/users/2/dashboard", &json!({"data": {}})).await;
+    assert_eq!((told.status, &told.body), (202, &json!({"recipients": 0})));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_disconnected_wherever_the_sockets_are() {
+    let cluster = tokio::task::block_in_place(Cluster::start);
+    for (asked, body) in [(0, json!({})), (1, json!({"revoke": true}))] {
+        let mut sockets = Vec::new();
+        for node in &cluster.nodes {
+            let token = ALICE.token();
+            sockets.push(V1Socket::connect_with(node, NOTIFICATIONS, &token).await);
+        }
+        let mut other = cluster.nodes[2].greeted(NOTIFICATIONS, BOB).await;
+        for socket in &mut sockets {
+            socket.skip_greeting().await;
+        }
+        let closed = cluster.api(asked).post("/users/1/disconnect", &body).await;
+        assert_eq!((closed.status, &closed.body), (200, &json!({"closed": 3})));
+        for mut socket in sockets {
+            assert_eq!(socket.closed().await.0, 4403);
+        }
+        other.expect_nothing(&cluster.api(0)).await;
+    }
+}
+
+/// Every session is the first of its group at its node, and the others publish as soon as it is greeted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_greeted_misses_nothing_that_is_published_later_at_any_node() {
+    let cluster = tokio::task::block_in_place(Cluster::start);
+    let nodes: Arc<Vec<_>> = Arc::new(cluster.nodes.iter().map(|node| (node.address(), node.api())).collect());
+    let next = Arc::new(AtomicU64::new(0));
+    let mut joiners = JoinSet::new();
+    for _ in 0..JOINERS {
+        let (nodes, next) = (nodes.clone(), next.clone());
+        joiners.spawn(async move {
+            loop {
+                let join = next.fetch_add(1, Ordering::Relaxed);
+                if join >= JOINS {
+                    return;
+                }
+                let (id, at) = (format!("u{join}"), usize::try_from(join % 3).expect("small"));
+                let mut socket = Socket::connect(nodes[at].0, NOTIFICATIONS, User::named(&id)).await;
+                socket.skip_greeting().await;
+                let path = format!("/groups/notifications_user_{id}/send");
+                for node in [(at + 1) % 3, (at + 2) % 3] {
+                    let event = json!({"type": "new_notification", "data": {"by": node}});
+                    let told = nodes[node].1.post(&path, &event).await;
+                    assert_eq!((told.status, &told.body["recipients"]), (202, &json!(1)), "{told:?}");
+                }
+                for node in [(at + 1) % 3, (at + 2) % 3] {
+                    assert_eq!(socket.next().await["data"]["by"], node);
+                    socket.next().await; // The unread count.
+                }
+                socket.close().await;
+            }
+        });
+    }
+    while let Some(done) = joiners.join_next().await {
+        done.expect("every event was heard");
+    }
+    // Thousands of first members are few entries.
+    let stats = cluster.api(0).get("/stats").await.ok();
+    assert!(stats["log"]["applied_index"].as_u64().is_some_and(|index| index < 2 * JOINS), "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_may_ask_any_node_how_many_sockets_a_user_has() {
+    let cluster = tokio::task::block_in_place(Cluster::start);
+    let mut sockets = Vec::new();
+    for node in &cluster.nodes {
+        sockets.push(node.greeted("/ws/presence/", ROOT).await);
+    }
+    for n in 0..3 {
+        let shown = cluster.api(n).get("/users/3/presence").await.ok();
+        assert_eq!((&shown["is_online"], &shown["connections"]), (&json!(true), &json!(3)), "{shown}");
+        let many = cluster.api(n).get("/presence?user_ids=1,3").await.ok();
+        assert_eq!((&many["users"][0]["connections"], &many["users"][1]["connections"]), (&json!(0), &json!(3)));
+    }
+}
