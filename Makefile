@@ -2,13 +2,16 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test verify fix bench test-browser
+.PHONY: help run run-cluster test verify fix bench test-browser test-balancers
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: ## the development server, http://127.0.0.1:8000/
 	$(CARGO) run --release -- serve --dev
+
+run-cluster: ## three nodes on this machine, and a page to watch them, http://127.0.0.1:8000/
+	python3 examples/cluster/run.py
 
 test: ## everything that is tested without a browser; sets itself up
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs" >&2; exit 1; }
@@ -36,3 +39,8 @@ bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p cari
 test-browser: ## a real Chromium: a page of the old stack; two windows, and a kill between them; needs Node.js, npm and Chromium
 	$(CARGO) build --locked
 	sh tests/browser/run.sh
+
+test-balancers: ## examples/cluster with nginx and HAProxy themselves before three nodes; installs nothing
+	@PATH="$$PATH:/usr/sbin"; missing=; for one in nginx haproxy; do command -v $$one >/dev/null || missing="$$missing $$one"; done; \
+	[ -z "$$missing" ] || { echo "this test needs$$missing: apt-get install$$missing" >&2; exit 1; }
+	PATH="$$PATH:/usr/sbin" $(CARGO) test --locked --test cluster -- --ignored --nocapture balancers

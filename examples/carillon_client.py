@@ -6,6 +6,9 @@ The functions have the names and arguments of the old Django helpers, so a backe
     carillon = Carillon("http://127.0.0.1:8000", "dev")
     carillon.send_notification(1, "Hello", "It works", level="success")
 
+Of a cluster it takes a list of addresses: `Carillon(["http://10.0.0.1:8000", "http://10.0.0.2:8000"], key)`. It begins with
+any of them, and goes on to the next when one does not answer or refuses for now.
+
 Each call is one HTTP request on a connection that is kept. A durable call that fails in a way that may pass (no answer,
 429, 503) is made again with the same Idempotency-Key, so a retry never creates anything twice. A call that is not stored
 (broadcast, multicast) is made again only when the server says that it never happened.
@@ -13,6 +16,7 @@ Each call is one HTTP request on a connection that is kept. A durable call that 
 A client is for one thread; make one for each.
 """
 
+import collections
 import http.client
 import json
 import random
@@ -34,14 +38,15 @@ class CarillonError(Exception):
 
 
 class Carillon:
-    """One server and one API key; `url` without a path."""
+    """One server, or the nodes of a cluster, and one API key; `url` without a path, or a list of such."""
 
     def __init__(self, url, api_key, timeout=10.0):
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-            raise ValueError(f"{url!r} is no server: write http://host:port or https://host")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
+        urls = [url] if isinstance(url, str) else url
+        self._connections = collections.deque(_connection(one, timeout) for one in urls)
+        if not self._connections:
+            raise ValueError("the address of a server is needed")
+        # So that backends which start together spread over the nodes.
+        self._connections.rotate(random.randrange(len(self._connections)))
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
 
     def send_notification(self, user_id, title, message, level="info", data=None):
@@ -92,8 +97,9 @@ class Carillon:
         return self._call("GET", f"/users/{_part(user_id)}/notifications/unread-count")["count"]
 
     def close(self):
-        """Closes the connection; the next call opens it again."""
-        self._connection.close()
+        """Closes what is open; the next call opens it again."""
+        for connection in self._connections:
+            connection.close()
 
     def _durable(self, path, body):
         return self._call("POST", path, body, idempotency_key=str(uuid.uuid4()))
@@ -109,19 +115,22 @@ class Carillon:
                 return self._once(method, "/api/v1" + path, payload, headers)
             except (OSError, http.client.HTTPException):
                 # The answer is lost, so it may have happened.
-                self._connection.close()
+                self._connections[0].close()
+                self._connections.rotate(-1)
                 if not may_repeat or attempt == _ATTEMPTS:
                     raise
                 time.sleep(_wait(attempt, 0.0))
             except _Later as later:
+                self._connections.rotate(-1)
                 happened_perhaps = later.error.code == "outcome_unknown"
                 if attempt == _ATTEMPTS or (happened_perhaps and not may_repeat):
                     raise later.error from None
                 time.sleep(_wait(attempt, later.seconds))
 
     def _once(self, method, path, payload, headers):
-        self._connection.request(method, path, payload, headers)
-        response = self._connection.getresponse()
+        connection = self._connections[0]
+        connection.request(method, path, payload, headers)
+        response = connection.getresponse()
         text = response.read()
         if 200 <= response.status < 300:
             return json.loads(text) if text else None
@@ -137,6 +146,14 @@ class _Later(Exception):
     def __init__(self, error, seconds):
         super().__init__(str(error))
         self.error, self.seconds = error, seconds
+
+
+def _connection(url, timeout):
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"{url!r} is no server: write http://host:port or https://host")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname, parts.port, timeout=timeout)
 
 
 def _part(user_id):

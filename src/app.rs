@@ -119,9 +119,7 @@ impl Server {
         }
         let grace = Duration::from_secs(config.presence.grace_seconds);
         let desk = PresenceDesk::start(records.clone(), grace, (&tracker, &shutdown));
-        let counter = desk.clone();
-        node.count_connections(move |tenant, user| counter.connections(tenant, user));
-        let retention = start_leaders_work(&node, &config, (&tracker, &shutdown));
+        let retention = start_work(&node, (&desk, &config), (&tracker, &shutdown));
         let endpoints = Arc::new(Endpoints::new(records.clone(), desk.clone()));
         let entrance = Entrance::new(Door::with_keys(&config.auth, config.server.dev, jwks.fetched()), jwks);
         let house = Arc::new(House::new(endpoints.clone(), broker.clone(), (entrance.clone(), &config.limits)));
@@ -247,12 +245,15 @@ impl Server {
     }
 }
 
-/// What only the node does that leads: forgetting what is too old, and what ended boots have left behind.
-fn start_leaders_work(
+/// What a node does for others, and what only the one does that leads: forgetting what is too old, and what ended boots
+/// have left behind.
+fn start_work(
     node: &Node,
-    config: &Config,
+    (desk, config): (&PresenceDesk, &Config),
     (tracker, shutdown): (&TaskTracker, &CancellationToken),
 ) -> watch::Sender<config::Retention> {
+    let counter = desk.clone();
+    node.count_connections(move |tenant, user| counter.connections(tenant, user));
     let records = || node.records().clone();
     let leading = || {
         let node = node.clone();

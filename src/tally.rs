@@ -37,6 +37,17 @@ impl Count {
 #[must_use = "wait for it, or drop it where nobody asks how many were reached"]
 pub struct Tally(pub(crate) Arc<Count>);
 
+/// Where it is counted whom something reached on other nodes: once.
+#[derive(Debug)]
+pub struct Elsewhere(pub(crate) Arc<Count>);
+
+impl Elsewhere {
+    /// So many there.
+    pub fn reached(self, sessions: u64) {
+        self.0.add(sessions);
+    }
+}
+
 /// How many outboxes were reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipients {
@@ -49,15 +60,15 @@ pub struct Recipients {
 impl Tally {
     /// Nothing here, and what is yet to be counted elsewhere.
     #[cfg(test)]
-    pub(crate) fn elsewhere() -> (Self, crate::broker::Elsewhere) {
+    pub(crate) fn elsewhere() -> (Self, Elsewhere) {
         let count = Arc::new(Count::new(1));
-        (Self(count.clone()), crate::broker::Elsewhere(count))
+        (Self(count.clone()), Elsewhere(count))
     }
 
     /// One more has to count before it is complete.
-    pub(crate) fn one_more(&self) -> crate::broker::Elsewhere {
+    pub(crate) fn one_more(&self) -> Elsewhere {
         self.0.shards_left.fetch_add(1, AcqRel);
-        crate::broker::Elsewhere(self.0.clone())
+        Elsewhere(self.0.clone())
     }
 
     /// Waits until every shard has counted, at most `limit`.

@@ -1,11 +1,15 @@
 //! What goes to other nodes: a line that whoever keeps links to them empties.
 
-use super::{CloseTarget, Publication, interest::Interests};
-use crate::{protocol::Close, tally::Count};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+use super::{
+    Broker, CloseTarget, NoPlace, Publication,
+    interest::{Interest, Interests},
 };
+use crate::{
+    config::limits::GREETING_WAIT,
+    protocol::{Close, Group},
+    tally::{Elsewhere, Tally},
+};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tokio::{sync::mpsc, time::Instant};
 
 /// Something for other nodes, in the order in which it was done here.
@@ -15,17 +19,6 @@ pub enum Outgoing {
     Publish(Publication, Elsewhere),
     /// Sockets to close, for every node.
     Close(CloseTarget, Close, Elsewhere),
-}
-
-/// Where it is counted whom something reached on other nodes: once.
-#[derive(Debug)]
-pub struct Elsewhere(pub(crate) Arc<Count>);
-
-impl Elsewhere {
-    /// So many there.
-    pub fn reached(self, sessions: u64) {
-        self.0.add(sessions);
-    }
 }
 
 /// A node's place among others.
@@ -78,5 +71,75 @@ impl Place {
     pub(super) async fn send(&self, outgoing: Outgoing) {
         // A stopping server sends nothing any more.
         let _ = self.line.send(outgoing).await;
+    }
+}
+
+/// What a broker does for a node that may have company.
+impl Broker {
+    /// A session is about to be let in to a group: completes once no node that may publish misses it, and holds that for
+    /// as long as the interest is kept. A lone node has nobody to tell.
+    ///
+    /// # Errors
+    /// When the others can't be told in time.
+    pub async fn take_interest(&self, group: Group) -> Result<Option<Box<Interest>>, NoPlace> {
+        let Some(place) = self.inner.place.get() else { return Ok(None) };
+        if place.is_fenced() {
+            return Err(NoPlace);
+        }
+        let (interest, waits) = place.interests.take(group);
+        if let Some(waits) = waits {
+            tokio::time::timeout(GREETING_WAIT, waits).await.map_err(|_| NoPlace)?.map_err(|_| NoPlace)?;
+        }
+        // What was known counts for nothing if the others have given this node up meanwhile.
+        if place.is_fenced() { Err(NoPlace) } else { Ok(Some(Box::new(interest))) }
+    }
+
+    /// Which of its places among other nodes this node has: sessions of an earlier one have to go.
+    pub fn place_number(&self) -> u32 {
+        self.inner.place.get().map_or(0, Place::number)
+    }
+
+    /// Gives this node a place among others, before the first session: it starts out fenced. At most `room` events wait
+    /// to be sent.
+    pub fn take_place(&self, room: usize) -> (Interests, mpsc::Receiver<Outgoing>) {
+        let (place, outgoing) = Place::new(room);
+        let interests = place.interests.clone();
+        // A second one would never be asked.
+        let _ = self.inner.place.set(place);
+        (interests, outgoing)
+    }
+
+    /// Whether this node may have company.
+    pub fn has_place(&self) -> bool {
+        self.inner.place.get().is_some()
+    }
+
+    /// The place is this node's until then. After that it is fenced: it publishes nothing and lets nobody in, for others
+    /// may have given it up.
+    pub fn hold_place(&self, until: Instant) {
+        if let Some(place) = self.inner.place.get() {
+            place.hold(until);
+        }
+    }
+
+    /// Whether this node has company and has lost touch with it.
+    pub fn is_fenced(&self) -> bool {
+        self.inner.place.get().is_some_and(Place::is_fenced)
+    }
+
+    /// The others have given this node up: whoever is here is sent away, to come back at once, here or elsewhere.
+    pub async fn lose_place(&self) {
+        if let Some(place) = self.inner.place.get() {
+            place.lose();
+        }
+        let _uncounted = self.close(CloseTarget::All, Close::LostPlace).await;
+    }
+
+    /// Closes sessions of this node and of all others. The tally counts those that were not closing already.
+    pub async fn close_everywhere(&self, which: CloseTarget, why: Close) -> Tally {
+        let Some(place) = self.inner.place.get() else { return self.close(which, why).await };
+        let tally = self.close_counted(which.clone(), (why, 1)).await;
+        place.send(Outgoing::Close(which, why, Elsewhere(tally.0.clone()))).await;
+        tally
     }
 }

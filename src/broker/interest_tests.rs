@@ -1,3 +1,5 @@
+//! The table of interests: what is told when, who waits for what.
+
 use super::*;
 use crate::protocol::{GroupName, Tenant, UserId};
 

@@ -13,19 +13,16 @@ mod roster;
 mod seats;
 mod shard;
 
-pub use elsewhere::{Elsewhere, Outgoing};
+pub use elsewhere::Outgoing;
 pub use interest::{Edits, Interest, Interests};
 pub use job::Publication;
 pub use shard::CloseTarget;
 
 use crate::{
-    config::{
-        Limits,
-        limits::{GREETING_WAIT, SHARD_QUEUE_MAX},
-    },
+    config::{Limits, limits::SHARD_QUEUE_MAX},
     protocol::{Close, Group, GroupName, Tenant, UserId},
     session::{Clock, Common, Session, outbox::Room, state::Liveness},
-    tally::{Count, Tally},
+    tally::{Count, Elsewhere, Tally},
 };
 use elsewhere::Place;
 use job::Job;
@@ -38,10 +35,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Why an ephemeral publication was dropped, everywhere.
@@ -230,65 +224,6 @@ impl Broker {
         }
     }
 
-    /// A session is about to be let in to a group: completes once no node that may publish misses it, and holds that for
-    /// as long as the interest is kept. A lone node has nobody to tell.
-    ///
-    /// # Errors
-    /// When the others can't be told in time.
-    pub async fn take_interest(&self, group: Group) -> Result<Option<Box<Interest>>, NoPlace> {
-        let Some(place) = self.inner.place.get() else { return Ok(None) };
-        if place.is_fenced() {
-            return Err(NoPlace);
-        }
-        let (interest, waits) = place.interests.take(group);
-        if let Some(waits) = waits {
-            tokio::time::timeout(GREETING_WAIT, waits).await.map_err(|_| NoPlace)?.map_err(|_| NoPlace)?;
-        }
-        // What was known counts for nothing if the others have given this node up meanwhile.
-        if place.is_fenced() { Err(NoPlace) } else { Ok(Some(Box::new(interest))) }
-    }
-
-    /// Which of its places among other nodes this node has: sessions of an earlier one have to go.
-    pub fn place_number(&self) -> u32 {
-        self.inner.place.get().map_or(0, Place::number)
-    }
-
-    /// Gives this node a place among others, before the first session: it starts out fenced. At most `room` events wait
-    /// to be sent.
-    pub fn take_place(&self, room: usize) -> (Interests, mpsc::Receiver<Outgoing>) {
-        let (place, outgoing) = Place::new(room);
-        let interests = place.interests.clone();
-        // A second one would never be asked.
-        let _ = self.inner.place.set(place);
-        (interests, outgoing)
-    }
-
-    /// Whether this node may have company.
-    pub fn has_place(&self) -> bool {
-        self.inner.place.get().is_some()
-    }
-
-    /// The place is this node's until then. After that it is fenced: it publishes nothing and lets nobody in, for others
-    /// may have given it up.
-    pub fn hold_place(&self, until: Instant) {
-        if let Some(place) = self.inner.place.get() {
-            place.hold(until);
-        }
-    }
-
-    /// Whether this node has company and has lost touch with it.
-    pub fn is_fenced(&self) -> bool {
-        self.inner.place.get().is_some_and(Place::is_fenced)
-    }
-
-    /// The others have given this node up: whoever is here is sent away, to come back at once, here or elsewhere.
-    pub async fn lose_place(&self) {
-        if let Some(place) = self.inner.place.get() {
-            place.lose();
-        }
-        let _uncounted = self.close(CloseTarget::All, Close::LostPlace).await;
-    }
-
     /// States which history positions belong to, before the first session.
     pub fn begin_history(&self, id: u64) {
         self.inner.common.history.store(id, Relaxed);
@@ -311,14 +246,6 @@ impl Broker {
                 let _ = shard.send(command).await;
             });
         }
-    }
-
-    /// Closes sessions of this node and of all others. The tally counts those that were not closing already.
-    pub async fn close_everywhere(&self, which: CloseTarget, why: Close) -> Tally {
-        let Some(place) = self.inner.place.get() else { return self.close(which, why).await };
-        let tally = self.close_counted(which.clone(), (why, 1)).await;
-        place.send(Outgoing::Close(which, why, Elsewhere(tally.0.clone()))).await;
-        tally
     }
 
     /// Closes sessions of this node. The tally counts those that were not closing already.

@@ -1,7 +1,7 @@
 //! Whom something reached on other nodes: their counts, gathered until all have come or nobody waits any more.
 
 use super::peer_message::CountOf;
-use crate::{broker::Elsewhere, config::limits::RECIPIENTS_WAIT, protocol::NodeId};
+use crate::{config::limits::RECIPIENTS_WAIT, protocol::NodeId, tally::Elsewhere};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},

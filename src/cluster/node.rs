@@ -4,6 +4,7 @@
 //! are links, and the node waits until it has caught up with whoever leads.
 
 mod alone;
+mod asking;
 mod backup;
 mod company;
 mod forming;

@@ -8,9 +8,10 @@ use super::{
     wire,
 };
 use crate::{
-    broker::{CloseTarget, Elsewhere, Outgoing, Publication},
+    broker::{CloseTarget, Outgoing, Publication},
     protocol::NodeId,
     records::{Records, RecordsError, groups},
+    tally::Elsewhere,
     telemetry::names,
 };
 use tokio::sync::mpsc;

@@ -83,8 +83,8 @@ impl Default for Cluster {
             election_min_ms: 250,
             election_max_ms: 500,
             public_url: None,
-            fence_ms: 1_200,
-            down_ms: 1_800,
+            fence_ms: 1_000,
+            down_ms: 1_400,
             snapshot_bytes_per_second: 64 << 20,
         }
     }

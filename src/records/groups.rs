@@ -7,12 +7,43 @@ use super::{
     EffectKind, RecordsError, Reply,
     apply::Step,
     keys::{Key, Table, group_of},
-    rows::{Absence, GroupNodes, Node, Shown},
-    txn::{self, get, rows_after},
+    rows::Node,
+    txn::{self, Row, get, rows_after},
 };
 use crate::protocol::{Group, GroupName, NodeId};
 use carillon_storage::tables::Read;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The nodes with members of a group, each with the boot that said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupNodes {
+    /// Node and boot.
+    pub nodes: Vec<(NodeId, u64)>,
+}
+impl Row for GroupNodes {
+    const NAME: &'static str = "group";
+}
+
+/// A node was marked down: its boots up to this one are over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// The boot.
+    pub epoch: u64,
+}
+impl Row for Absence {
+    const NAME: &'static str = "absence";
+}
+
+/// From when on a boot of a node has all its members in the table of groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The boot.
+    pub epoch: u64,
+}
+impl Row for Shown {
+    const NAME: &'static str = "shown node";
+}
 
 /// A node has its first member of some groups, and has lost the last one of others.
 pub(crate) fn edit<S: Read>(

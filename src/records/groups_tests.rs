@@ -1,3 +1,5 @@
+//! Edges through the log: which count, which are void, which are pruned.
+
 use super::*;
 use crate::{
     protocol::{Tenant, Timestamp, UserId},

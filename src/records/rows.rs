@@ -256,30 +256,6 @@ pub struct Member {
 }
 row!(Member, "member");
 
-/// The nodes with members of a group, each with the boot that said so.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupNodes {
-    /// Node and boot.
-    pub nodes: Vec<(NodeId, u64)>,
-}
-row!(GroupNodes, "group");
-
-/// A node was marked down: its boots up to this one are over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absence {
-    /// The boot.
-    pub epoch: u64,
-}
-row!(Absence, "absence");
-
-/// From when on a boot of a node has all its members in the table of groups.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
-    /// The boot.
-    pub epoch: u64,
-}
-row!(Shown, "shown node");
-
 /// An erasure that is not finished.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {

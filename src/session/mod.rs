@@ -16,6 +16,7 @@ pub mod state;
 mod task;
 mod v1;
 
+pub use crate::broker::Interest;
 pub use clock::Clock;
 pub(crate) use handle::Flushed;
 pub use handle::{Common, Session, Wire};

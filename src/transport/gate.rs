@@ -7,11 +7,10 @@ use super::{
 };
 use crate::{
     auth::{Admission, Door, Forwarded, Refusal, Shown, TicketHash},
-    broker::Interest,
     endpoints::{AdmitError, Client},
     jwks::Entrance,
     protocol::{Edition, Endpoint, SessionId, handshake},
-    session::{Guest, House},
+    session::{Guest, House, Interest},
     wall_clock::now,
     webhook::{Stay, Vouch, Webhook},
 };

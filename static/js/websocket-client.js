@@ -7,7 +7,8 @@
 //   notifications.send("mark_as_read", { notification_id: 7 });
 //
 // What it promises: a connection that breaks comes back by itself, later and later and never all at once; a server
-// that says "come back in 800 ms" is obeyed; a server that says "don't come back" is obeyed too.
+// that says "come back in 800 ms" is obeyed; a server that says "don't come back" is obeyed too. With the `addresses` of
+// several nodes of a cluster it comes back at the next one, so it rides out the loss of any.
 // What it is not: a queue. `send` on a closed connection returns false and forgets, since what matters is kept by the
 // server: ask for it again in the handler of the first frame, which runs after every reconnect.
 "use strict";
@@ -16,6 +17,8 @@
   const HEARTBEAT_MS = 30_000;
   const BACKOFF_FIRST_MS = 500;
   const BACKOFF_MAX_MS = 30_000;
+  /** A host that lost its power answers nothing at all, and a browser would wait for minutes. */
+  const OPENING_MS = 15_000;
   /** A connection that lived this long was a good one: the next failure starts to count from one again. */
   const SETTLED_MS = 10_000;
   /** 1008: the page itself misbehaves; 4403: the application ended it. Trying again would change nothing. */
@@ -49,7 +52,9 @@
     #options;
     #socket = null;
     #attempt = 0;
-    #timers = { retry: 0, heartbeat: 0, settled: 0 };
+    /** Which address is meant, counted on and on. It begins anywhere, so that pages spread over the nodes. */
+    #nth = Math.floor(Math.random() * 1_000);
+    #timers = { opening: 0, retry: 0, heartbeat: 0, settled: 0 };
     #handlers = new Map();
     #stateHandlers = new Set();
     #stopped = false;
@@ -123,15 +128,21 @@
         return;
       }
       if (this.#stopped) return;
-      const url = new URL(this.path, this.#options.base ?? window.location.href);
+      const url = new URL(this.path, this.#address());
       url.protocol = url.protocol.replace("http", "ws");
       const socket = new WebSocket(url, protocols);
       this.#socket = socket;
+      this.#timers.opening = setTimeout(() => socket.close(), OPENING_MS);
       socket.onopen = () => this.#opened();
       socket.onmessage = (event) => this.#received(event.data);
       socket.onclose = (event) => {
         if (socket === this.#socket) this.#closed(event);
       };
+    }
+
+    #address() {
+      const { addresses, base } = this.#options;
+      return addresses?.length ? addresses[this.#nth % addresses.length] : base ?? window.location.href;
     }
 
     /** A browser cannot set headers, so the token travels as a subprotocol, where no log writes it down. */
@@ -144,6 +155,7 @@
     }
 
     #opened() {
+      clearTimeout(this.#timers.opening);
       const beat = () => this.send("heartbeat", { timestamp: Date.now() });
       this.#timers.heartbeat = setInterval(beat, this.#options.heartbeatMs ?? HEARTBEAT_MS);
       this.#timers.settled = setTimeout(() => (this.#attempt = 0), SETTLED_MS);
@@ -175,6 +187,8 @@
         return;
       }
       this.#expired = expired;
+      // Dead, leaving, out of its place: another node may be well. When the token ran out, it is not the node.
+      if (!expired) this.#nth += 1;
       this.#wait(code, reason.code, reason.retryAfterMs);
     }
 
@@ -190,6 +204,7 @@
     }
 
     #clearTimers() {
+      clearTimeout(this.#timers.opening);
       clearTimeout(this.#timers.retry);
       clearTimeout(this.#timers.settled);
       clearInterval(this.#timers.heartbeat);
@@ -200,6 +215,8 @@
    * Connections of one page. Options, all optional:
    * `token` a JWT, or a function that returns (a promise of) one, called before each attempt with `{expired}`;
    * `base` where the server is, if not where the page came from; `heartbeatMs`;
+   * `addresses` of nodes that are equally good: `["https://a.example.org", "https://b.example.org"]`; cookies go to their
+   * own host alone, so with these there should be a `token`;
    * `onFrame(path, "in" | "out", text)` sees every frame as it crosses the wire, for logs.
    */
   class WebSocketClient {

@@ -16,4 +16,5 @@ cp "$here"/*.mjs "$scratch"
 cd "$scratch"
 npm install --silent --no-save --no-audit --no-fund playwright-core@1
 node old_page.mjs "$root/target/debug/carillon" --chromium "$browser"
+node any_node.mjs "$root/target/debug/carillon" "$root/static/js/websocket-client.js" --chromium "$browser"
 node two_windows.mjs "$root/target/debug/carillon" --chromium "$browser" "$@"

@@ -2,97 +2,40 @@
 
 use crate::{
     harness::{Cluster, notification, titles},
-    support::{Answer, Api, until},
+    support::Api,
+    writers::Writers,
 };
-use reqwest::Method;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
     time::Instant,
 };
-use tokio::task::JoinSet;
 
 const WRITERS: usize = 4;
 const USERS: [&str; 2] = ["1", "2"];
 
-/// What was answered: titles by user.
-type Ledger = Arc<Mutex<BTreeMap<&'static str, BTreeSet<String>>>>;
-
-struct Writer {
-    number: usize,
-    apis: Vec<Api>,
-    ledger: Ledger,
-    answers: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Writer {
-    /// One call after the other, each repeated with its key, at one node after the other, until it is answered well.
-    async fn run(self) {
-        let mut nth = self.number;
-        for call in 0.. {
-            if self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            let user = USERS[call % USERS.len()];
-            let (title, key) = (format!("{}-{call}", self.number), format!("k{}-{call}", self.number));
-            let body = notification(user, &title, 100);
-            loop {
-                let api = &self.apis[nth % self.apis.len()];
-                match api.call(Method::POST, "/api/v1/notifications", Some(&body), Some(&key)).await {
-                    Ok(Answer { status: 201, .. }) => break,
-                    Ok(Answer { status: 503, .. }) | Err(_) => nth += 1,
-                    Ok(other) => panic!("{title}: {other:?}"),
-                }
-            }
-            self.ledger.lock().expect("whole").entry(user).or_default().insert(title);
-            self.answers.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_leader_costs_no_answered_call_and_none_happens_twice() {
     let mut cluster = tokio::task::block_in_place(Cluster::start);
-    let (ledger, answers, stop) = (Ledger::default(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut writers = Writers::new(WRITERS, &USERS);
     let mut outages = Vec::new();
     for _ in 0..2 {
         let leader = cluster.leader().await;
         // Clients know only those that stay: an address that changes with each start is the test's own peculiarity.
         let apis: Vec<Api> = cluster.others(leader).into_iter().map(|n| cluster.api(n)).collect();
-        stop.store(false, Ordering::Relaxed);
-        let mut writers = JoinSet::new();
-        for number in 0..WRITERS {
-            let number = number + outages.len() * WRITERS;
-            let (apis, ledger, answers, stop) = (apis.clone(), ledger.clone(), answers.clone(), stop.clone());
-            writers.spawn(Writer { number, apis, ledger, answers, stop }.run());
-        }
-        let more = |count: u64| {
-            let (answers, before) = (answers.clone(), answers.load(Ordering::Relaxed));
-            async move {
-                let enough = || async { (answers.load(Ordering::Relaxed) >= before + count).then_some(()) };
-                until("answers", enough).await;
-            }
-        };
-        more(40).await;
+        writers.start(&apis);
+        writers.more(40).await;
         cluster.nodes[leader].kill();
         let killed = Instant::now();
-        let before = answers.load(Ordering::Relaxed);
+        let before = writers.answers();
         // What was under way may still be answered; then there is silence until somebody leads.
-        more(WRITERS as u64 + 1).await;
-        outages.push((killed.elapsed(), answers.load(Ordering::Relaxed) - before));
-        more(40).await;
-        stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = writers.join_next().await {
-            ended.expect("a writer's task");
-        }
+        writers.more(WRITERS as u64 + 1).await;
+        outages.push((killed.elapsed(), writers.answers() - before));
+        writers.more(40).await;
+        writers.stop().await;
         tokio::task::block_in_place(|| cluster.nodes[leader].start());
     }
-    println!("answered again after {outages:?}; {} answers", answers.load(Ordering::Relaxed));
-    let ledger = ledger.lock().expect("whole").clone();
+    println!("answered again after {outages:?}; {} answers", writers.answers());
+    let ledger = writers.ledger();
     let mut orders: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for n in 0..3 {
         cluster.caught_up(n).await;

@@ -1,6 +1,7 @@
 //! Nodes of one cluster as processes on this machine.
 
 use crate::support::{Answer, Api, Options, Server, until};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
     net::TcpListener,
@@ -53,6 +54,17 @@ impl Cluster {
         let mut cluster = Self::prepare(3, more);
         cluster.start_all();
         cluster
+    }
+
+    /// The same, and where each node serves, after each start: for clients that keep their addresses.
+    pub fn start_at_addresses(more: impl Fn(Options) -> Options) -> (Self, Vec<String>) {
+        let mut cluster = Self::prepare(3, more);
+        let addresses = free_addresses(3);
+        for (node, address) in cluster.nodes.iter_mut().zip(&addresses) {
+            node.set("SERVER__LISTEN", address);
+        }
+        cluster.start_all();
+        (cluster, addresses)
     }
 
     /// Nodes that don't run yet.
@@ -130,6 +142,17 @@ pub fn assert_reached(told: &Answer, sockets: u64) {
 pub async fn titles(api: &Api, user: &str) -> Vec<String> {
     let all = crate::support::inbox::of(api, user).await;
     all.values().map(|item| item["title"].as_str().expect("a title").to_owned()).collect()
+}
+
+/// Stores a notification, asking again with its key while nobody can: an election may be under way.
+pub async fn stored(api: &Api, user: &str, title: &str) {
+    let (body, key) = (notification(user, title, 10), format!("{user}-{}", title.replace(' ', "-")));
+    until(title, || async {
+        let answer = api.call(Method::POST, "/api/v1/notifications", Some(&body), Some(&key)).await.expect("answered");
+        assert!([201, 502, 503, 504].contains(&answer.status), "{answer:?}");
+        (answer.status == 201).then_some(())
+    })
+    .await;
 }
 
 /// A notification's body.

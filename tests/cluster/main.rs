@@ -3,12 +3,16 @@
 //! Every test has a cluster of its own. They run one after the other: on a small machine nine busy processes would be
 //! what is tested.
 
+mod balancers;
 mod catching_up;
+mod example;
 mod failover;
 mod forming;
 mod groups;
 mod harness;
 mod refusals;
+mod riding_out;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;
+mod writers;

@@ -6,17 +6,11 @@ use crate::{
     events::{self, Event, Message, Own, Stream},
     load::{Answered, Writer},
     oracle,
-    support::{Forwarder, Options, PATIENCE, Random, Server, User},
+    support::{Forwarder, Options, Random, Server, User, V1Client},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
-use tokio::{sync::mpsc, task::JoinSet};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::JoinSet;
 
 const USERS: [&str; 3] = ["1", "2", "u-3"];
 const WRITERS: u64 = 4;
@@ -34,48 +28,9 @@ fn clients() -> Vec<Stream> {
     personal.chain([Stream::AdminDashboard, Stream::Alerts]).collect()
 }
 
-/// The program in `tests/v1_client`, and the lines that it prints.
-struct Python {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-}
-
-impl Python {
-    fn start(program: &str, task: &Value) -> Self {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/v1_client").join(program);
-        let mut child = Command::new("python3")
-            .arg(program)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        stdin.write_all(task.to_string().as_bytes()).expect("it reads its task");
-        drop(stdin);
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let (line, lines) = mpsc::channel(64);
-        std::thread::spawn(move || {
-            for text in stdout.lines().map_while(Result::ok) {
-                let _ = line.blocking_send(text);
-            }
-        });
-        Self { child, lines }
-    }
-
-    async fn line(&mut self, seed: u64) -> Value {
-        let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await;
-        let line = line.unwrap_or_else(|_| panic!("CARILLON_SEED={seed}: the client in Python has come to no end"));
-        let line = line.unwrap_or_else(|| panic!("CARILLON_SEED={seed}: the client in Python has failed"));
-        serde_json::from_str(&line).expect("JSON")
-    }
-}
-
-impl Drop for Python {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What the client says next.
+async fn said(client: &mut V1Client, seed: u64) -> Value {
+    client.line().await.unwrap_or_else(|what| panic!("CARILLON_SEED={seed}: {what}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,14 +44,14 @@ async fn a_client_written_from_the_protocol_alone_misses_nothing() {
     let mut task = json!({"addresses": [format!("ws://{nobody}"), format!("ws://{}", line.address)],
                           "seed": seed, "until": oracle::end_marker(0)});
     task["clients"] = streams.iter().map(|stream| json!({"path": stream.path(), "token": stream.token()})).collect();
-    let mut python = Python::start("follow.py", &task);
-    assert_eq!(python.line(seed).await, json!({"ready": true}));
+    let mut python = V1Client::start("follow.py", &task);
+    assert_eq!(said(&mut python, seed).await, json!({"ready": true}));
     let answered = load(&mut server, &line, (seed, &mut random)).await;
     oracle::mark_end(&server.api(), &USERS, 0).await;
     let mut shown: BTreeMap<Stream, Vec<Vec<Event>>> = BTreeMap::new();
     let mut resumes = 0;
     for stream in streams {
-        let told = python.line(seed).await;
+        let told = said(&mut python, seed).await;
         assert_eq!(told["lost"], 0, "CARILLON_SEED={seed}: {stream} was told that it is too late");
         resumes += told["resumes"].as_u64().expect("a count");
         let view = view(&told).unwrap_or_else(|what| panic!("CARILLON_SEED={seed}: {stream}: {what}"));
@@ -116,7 +71,7 @@ async fn everything_a_client_can_say_is_answered_as_the_protocol_says() {
     let short = User::named("1").token_for(4);
     let task = json!({"url": format!("http://{}", server.address()), "token": User::named("1").token(), "short": short,
                       "staff": User { is_staff: true, ..User::named("boss") }.token()});
-    assert_eq!(Python::start("speaks.py", &task).line(0).await, json!({"spoken": true}));
+    assert_eq!(V1Client::start("speaks.py", &task).line().await, Ok(json!({"spoken": true})));
 }
 
 /// An address at which connections are refused: a client goes on to the next.

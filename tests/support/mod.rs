@@ -6,7 +6,7 @@
 //!
 //! [`server`]: the process · [`program`]: its other commands · [`api`]: HTTP · [`socket`], [`v1`]: WebSockets · [`user`]: who, and tokens · [`inbox`]: counting
 //! what is stored · [`random`]: numbers from a seed · [`frames`]: comparing · [`forwarder`]: a line that can be
-//! cut · [`python`]: packages.
+//! cut · [`python`]: packages · [`v1_client`]: the client in Python.
 
 // Each test program uses its own part of this.
 #![allow(dead_code, unused_imports)]
@@ -22,6 +22,7 @@ pub mod server;
 pub mod socket;
 pub mod user;
 pub mod v1;
+pub mod v1_client;
 
 pub use api::{Answer, Api};
 pub use forwarder::Forwarder;
@@ -30,6 +31,7 @@ pub use server::{Ended, Options, Server};
 pub use socket::Socket;
 pub use user::{ALICE, BOB, ROOT, User};
 pub use v1::V1Socket;
+pub use v1_client::V1Client;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::{Api, PATIENCE, User};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicU64, Ordering},
 };
 use tokio::{
@@ -57,6 +57,16 @@ impl Socket {
     pub async fn open(request: Request, path: &str, user: User<'_>) -> Result<Self, Error> {
         let connected = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("an answer in time");
         let (stream, _) = connected?;
+        Ok(Self { stream, group: group_of(path, user.id), path: path.to_owned() })
+    }
+
+    /// The same from an address of this machine.
+    pub async fn open_from(source: IpAddr, request: Request, path: &str, user: User<'_>) -> Result<Self, Error> {
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.bind(SocketAddr::new(source, 0)).expect("an address of this machine");
+        let to = request.uri().authority().expect("an address").as_str().parse().expect("an address");
+        let opened = async { client_async(request, MaybeTlsStream::Plain(tcp.connect(to).await?)).await };
+        let (stream, _) = tokio::time::timeout(PATIENCE, opened).await.expect("an answer in time")?;
         Ok(Self { stream, group: group_of(path, user.id), path: path.to_owned() })
     }
 

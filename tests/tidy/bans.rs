@@ -74,6 +74,8 @@ const BANS: &[Ban] = &[
             ("src/records/handle.rs", "the handle by which others wait for the log; stamps what is proposed"),
             ("src/records/proposer.rs", "the channel to the log"),
             ("src/records/retention.rs", "a clockwork that proposes; it decides nothing"),
+            ("src/records/ended.rs", "a clockwork that proposes; it decides nothing"),
+            ("src/records/progress.rs", "by which others wait for the log"),
         ],
         why: "the state machine is a function over values",
     },

@@ -22,11 +22,8 @@ use crate::{
         transfer::Receiving,
         wire::{self, Answer, Change, ChangeError, Request},
     },
-    config::{
-        self,
-        limits::{OUTWARD_QUEUE_MAX, RECIPIENTS_WAIT},
-    },
-    protocol::{NodeId, Tenant, UserId},
+    config::{self, limits::OUTWARD_QUEUE_MAX},
+    protocol::{NodeId, Tenant},
     records::{Op, ProposeError, Records, Rejection, Reply, journal, members, presence},
 };
 use carillon_storage::{log::Log, snapshot::Snapshots, tables::Tables};
@@ -34,7 +31,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 /// Pause between two looks at whether what is waited for has come.
@@ -61,7 +58,7 @@ pub(crate) struct Company {
     pub(crate) service: Service,
     interests: Interests,
     /// This node goes, and takes no other place any more.
-    leaving: CancellationToken,
+    pub(super) leaving: CancellationToken,
     pub(super) settings: Arc<config::Cluster>,
     epoch: u64,
 }
@@ -198,30 +195,6 @@ impl Company {
         tracker.spawn(standing.keep(self.leaving.clone()));
     }
 
-    /// Asks every other node; the answers that came in time, and whether all did.
-    async fn ask_all(&self, question: &Request, limit: Duration) -> (Vec<Answer>, bool) {
-        let Ok(question) = wire::encode(question) else { return (Vec::new(), false) };
-        let nodes = self.links.peers();
-        let asked = nodes.len();
-        let ask = |node| {
-            let (links, question) = (self.links.clone(), question.clone());
-            async move { links.call(node, Kind::Calls, question).await }
-        };
-        let mut asking: JoinSet<_> = nodes.into_iter().map(ask).collect();
-        let mut answers = Vec::with_capacity(asked);
-        let all = async {
-            while let Some(answer) = asking.join_next().await {
-                if let Ok(Ok(answer)) = answer {
-                    answers.extend(wire::decode::<Answer>(&answer));
-                }
-            }
-        };
-        // Whoever is late is not heard.
-        let _ = tokio::time::timeout(limit, all).await;
-        let is_complete = answers.len() == asked;
-        (answers, is_complete)
-    }
-
     /// Where peers reach this node.
     pub(super) fn own_address(&self) -> String {
         self.settings.address_of(self.identity.node()).unwrap_or_default()
@@ -340,44 +313,6 @@ impl Node {
             term: metrics.current_term,
             applied_index: metrics.last_applied.map_or(0, |id| id.index),
             members: self.company.as_ref().map_or_else(Vec::new, |company| company.membership.status()),
-        }
-    }
-
-    /// Presence sockets of these users on the other nodes; `None`: not all of them have said.
-    pub async fn connections_elsewhere(&self, tenant: &Tenant, users: &[UserId]) -> Option<Vec<u32>> {
-        let mut sums = vec![0; users.len()];
-        let Some(company) = &self.company else { return Some(sums) };
-        let question = Request::Connections { tenant: tenant.clone(), users: users.to_vec() };
-        let (answers, is_complete) = company.ask_all(&question, RECIPIENTS_WAIT).await;
-        for answer in &answers {
-            let Answer::Connections(counts) = answer else { return None };
-            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-        }
-        is_complete.then_some(sums)
-    }
-
-    /// Where else clients may go now.
-    pub async fn other_places(&self) -> Vec<String> {
-        let Some(company) = &self.company else { return Vec::new() };
-        let (answers, _) = company.ask_all(&Request::Where, RECIPIENTS_WAIT).await;
-        let place = |answer| if let Answer::Where(place) = answer { place } else { None };
-        answers.into_iter().filter_map(place).collect()
-    }
-
-    /// Says goodbye, so that nobody waits for this node: its members count no more, its users have the grace time.
-    pub async fn leave(&self) {
-        let Some(company) = &self.company else { return };
-        company.leaving.cancel();
-        let (node, epoch) = self.records.boot();
-        if let Err(error) = self.records.propose(&Tenant::default(), Op::MarkDown { node, epoch }).await {
-            tracing::info!(%error, "the other nodes find out by themselves that this one has left");
-        }
-    }
-
-    /// Has other nodes told how many presence sockets a user has on this one.
-    pub fn count_connections(&self, count: impl Fn(&Tenant, &UserId) -> u32 + Send + Sync + 'static) {
-        if let Some(company) = &self.company {
-            company.service.count_connections(count);
         }
     }
 

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 MESSAGE_BYTES_MAX = 16 << 20
 HEAD_BYTES_MAX = 16 << 10
-HANDSHAKE_SECONDS = 10
+# A node that hangs accepts connections all the same: not long, as there may be another address.
+HANDSHAKE_SECONDS = 5
 # The server pings every 25 seconds. Nothing for longer than this: it is gone, and nobody told us.
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = 40
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -147,7 +148,8 @@ class WebSocket:
                 return bool(first & 0x80), first & 0x0F, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:  # a TimeoutError is an OSError
             self.abort()
-            raise Closed(1006, str(error) or "silence") from error
+            is_cut = isinstance(error, asyncio.IncompleteReadError)
+            raise Closed(1006, "the connection was cut" if is_cut else str(error) or "silence") from error
 
     async def _said_goodbye(self, payload):
         if not self._closing and not self._writer.is_closing():

@@ -5,6 +5,10 @@
         for frame in frames:
             show(frame)
 
+Several addresses are the nodes of one cluster (or what stands before them). It begins with any of them, so that clients
+spread over the nodes, and goes on to the next when a node dies, leaves, loses its place or refuses for now: a cursor is
+good at all of them.
+
 `events` gives frames that belong together as a list. The cursor moves on when the caller comes back for more, so that
 `client.cursor`, kept somewhere, is always what has really been handled. When the server no longer knows the way from the
 cursor to now, `events` gives `{"type": "resumed", "recovered": False, …}` and then the greeting: load afresh what you show.
@@ -14,6 +18,7 @@ Standard library only; Python 3.11.
 
 import asyncio
 import json
+import logging
 import random
 from collections import deque
 from contextlib import aclosing
@@ -29,6 +34,9 @@ BACKLOG_MAX = 256
 MEND_THE_CLIENT = {1002, 1003, 1007, 1008, 1009}
 DISCONNECTED = 4403
 TOKEN_EXPIRED = 4401
+
+# Says when a connection begins and ends, at the level INFO.
+log = logging.getLogger(__name__)
 
 
 class Ended(Exception):
@@ -49,10 +57,12 @@ class Client:
     def __init__(self, addresses, path, token, cursor=None, tls=None, randomness=random):
         """`token()` gives a JWT that is good now; it is asked before each connection. `cursor`: where to go on."""
         self._addresses, self._path, self._token = list(addresses), path, token
+        if not self._addresses:
+            raise ValueError("the address of a server is needed")
         self.cursor = cursor
         self._tls, self._random = tls, randomness
         self._connection = None
-        self._nth, self._failures, self._refusals = 0, 0, 0
+        self._nth, self._failures, self._refusals = self._random.randrange(len(self._addresses)), 0, 0
         # What a supervisor would want to know.
         self.connections, self.resumes, self.lost = 0, 0, 0
 
@@ -65,13 +75,18 @@ class Client:
                     async for frames in events:
                         yield frames
             except NotUpgraded as refused:
-                await asyncio.sleep(self._pause_after_refusal(refused))
+                await self._rest(self.address, refused, self._pause_after_refusal(refused))
             except (Closed, OSError) as ended:  # a TimeoutError is an OSError
-                await asyncio.sleep(self._pause_after_end(ended))
+                await self._rest(self.address, ended, self._pause_after_end(ended))
             finally:
                 if self._connection:
                     self._connection.abort()
                     self._connection = None
+
+    @property
+    def address(self):
+        """Where it is connected, or will try next."""
+        return self._addresses[self._nth % len(self._addresses)]
 
     async def request(self, kind, **fields):
         """The reply to a request. Raises `Failed`; and `Closed` when the socket ended first: it may have been done."""
@@ -84,13 +99,13 @@ class Client:
         return await self.request("refresh", token=self._token())
 
     async def _connect(self):
-        address = self._addresses[self._nth % len(self._addresses)]
         credentials = [("Authorization", f"Bearer {self._token()}")]
-        socket = await WebSocket.open(address + self._path, [EDITION], credentials, self._tls)
+        socket = await WebSocket.open(self.address + self._path, [EDITION], credentials, self._tls)
         if socket.subprotocol != EDITION:
             socket.abort()
-            raise Ended(f"{address} does not speak {EDITION}")
+            raise Ended(f"{self.address} does not speak {EDITION}")
         self.connections += 1
+        log.info("connected to %s", self.address)
         return Connection(socket)
 
     async def _of(self, connection):
@@ -113,6 +128,10 @@ class Client:
             yield frames
             self.cursor = frames[-1].get("pos", self.cursor)
 
+    async def _rest(self, before, why, seconds):
+        log.info("%s: %s; %s in %.1f s", before, str(why) or type(why).__name__, self.address, seconds)
+        await asyncio.sleep(seconds)
+
     def _pause_after_end(self, ended):
         """How long to wait before the next connection, which goes to the next address. Raises if there must be none."""
         code = getattr(ended, "code", 1006)
@@ -124,9 +143,9 @@ class Client:
         return self._pause(_hint_ms(getattr(ended, "reason", "")) / 1000)
 
     def _pause_after_refusal(self, refused):
-        if refused.status in (429, 503):
+        if refused.status == 429 or refused.status >= 500:  # 502 and 504: a proxy that found no node
             self._nth += 1
-            return self._pause(float(refused.headers.get("retry-after", 0)))
+            return self._pause(_seconds(refused.headers.get("retry-after")))
         # 403 may be a token that ran out on the way: once more with a new one.
         self._refusals += 1
         if refused.status != 403 or self._refusals > 1:
@@ -227,6 +246,11 @@ class Connection:
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_result(None)
+
+
+def _seconds(retry_after):
+    # It may be a date, which only a proxy would send.
+    return int(retry_after) if retry_after and retry_after.isdecimal() else 0
 
 
 def _hint_ms(reason):
