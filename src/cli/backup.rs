@@ -80,19 +80,34 @@ async fn online(server: &Server, file: &Path) -> Result<(), Failure> {
 }
 
 async fn offline(dir: &Path, file: &Path) -> Result<(), Failure> {
-    let made = cluster::back_up_directory(dir, file).await.map_err(|error| {
-        let exit = match &error {
-            error if error.is_damage() => Exit::Data,
-            error if error.is_in_use() => Exit::Unavailable,
-            cluster::OfflineError::NoData(_) | cluster::OfflineError::NotAlone(_) => Exit::Usage,
-            cluster::OfflineError::Write(cluster::BuildError::Snapshot(error)) => written(error).exit,
-            _ => Exit::Internal,
-        };
-        let hint = if error.is_in_use() { "; a running server is backed up without --data-dir" } else { "" };
-        Failure::new(exit, format!("{error}{hint}"))
-    })?;
+    let made = cluster::back_up_directory(dir, file).await.map_err(|error| offline_failure(&error))?;
     tell(&made.0, &made.1);
     Ok(())
+}
+
+/// Why a stopped node's directory is not copied.
+pub(super) fn offline_failure(error: &cluster::OfflineError) -> Failure {
+    let exit = match error {
+        error if error.is_damage() => Exit::Data,
+        error if error.is_in_use() => Exit::Unavailable,
+        cluster::OfflineError::NoData(_) | cluster::OfflineError::NotAlone(_) => Exit::Usage,
+        cluster::OfflineError::Write(cluster::BuildError::Snapshot(error)) => written(error).exit,
+        _ => Exit::Internal,
+    };
+    let hint = if error.is_in_use() { "; a running server is backed up without --data-dir" } else { "" };
+    Failure::new(exit, format!("{error}{hint}"))
+}
+
+/// Why no directory is made of the backup `file`.
+pub(super) fn restore_failure(error: &RestoreError, file: &Path) -> Failure {
+    let exit = match error {
+        error if error.is_bad_data() => Exit::Data,
+        RestoreError::Staging(_) => Exit::Usage,
+        // The backup itself is not there, or may not be read.
+        RestoreError::Snapshot(SnapshotError::Io { path, .. }) if path == file => Exit::Usage,
+        _ => Exit::Internal,
+    };
+    Failure::new(exit, format!("nothing was restored: {error}"))
 }
 
 fn written(error: &SnapshotError) -> Failure {
@@ -118,16 +133,7 @@ fn tell(header: &Header, file: &snapshot::SnapshotFile) {
 
 pub(super) fn restore(arguments: &Restore) -> Result<(), Failure> {
     let Restore { file, data_dir, node_id } = arguments;
-    let header = cluster::restore(file, data_dir, *node_id).map_err(|error| {
-        let exit = match &error {
-            error if error.is_bad_data() => Exit::Data,
-            RestoreError::Staging(_) => Exit::Usage,
-            // The backup itself is not there, or may not be read.
-            RestoreError::Snapshot(SnapshotError::Io { path, .. }) if path == file => Exit::Usage,
-            _ => Exit::Internal,
-        };
-        Failure::new(exit, format!("nothing was restored: {error}"))
-    })?;
+    let header = cluster::restore(file, data_dir, *node_id).map_err(|error| restore_failure(&error, file))?;
     print(&format!(
         "{} holds what the backup does: {} records as of {}. Start the server on it: carillon serve --data-dir {}",
         data_dir.display(),

@@ -1,5 +1,7 @@
 //! `carillon cluster`: asks a running node about its cluster, and has it change who belongs.
 
+mod recover;
+
 use super::{
     Exit, Failure,
     client::{CallError, Connection, Server, read_text},
@@ -44,6 +46,9 @@ enum Command {
         #[arg(value_parser = |text: &str| peer_address(text).map(str::to_owned))]
         address: String,
     },
+    /// Make a cluster of one from what one node has, when the majority of a cluster is lost for good. What only the lost
+    /// nodes had is gone. Says what it would do unless --giving-up names the other nodes.
+    Recover(recover::Recover),
     /// Take a node out, for ever: its id is never used again.
     Remove {
         /// Its server.node_id.
@@ -52,9 +57,14 @@ enum Command {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Command::Recover(recover) = &arguments.command {
+        return recover::run(recover);
+    }
     runtime()?.block_on(async {
         let mut node = Asked(arguments.server.connection()?);
         match &arguments.command {
+            // Needs no node that runs.
+            Command::Recover(_) => {}
             Command::Status => print(&table(&node.status().await?)),
             Command::Add { id, address } => {
                 let body = json!({"id": id, "address": address}).to_string();

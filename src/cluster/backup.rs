@@ -4,6 +4,7 @@
 
 use super::{
     codec,
+    identity::Identity,
     log_store::LogStore,
     node::{self, StartError},
     recover::{Opened, RecoverError},
@@ -152,40 +153,94 @@ impl From<SnapshotError> for OfflineError {
     }
 }
 
-/// Copies a stopped node's directory to `file`, everything that the log has included.
+/// A stopped node's directory, opened, with everything applied that its log has.
+pub struct Stopped {
+    log: Log,
+    machine: StateMachine,
+    node: NodeId,
+    others: Vec<NodeId>,
+}
+
+impl std::fmt::Debug for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stopped").field("node", &self.node).field("others", &self.others).finish_non_exhaustive()
+    }
+}
+
+impl Stopped {
+    /// Opens it; nobody else can meanwhile.
+    ///
+    /// # Errors
+    /// See [`OfflineError`].
+    pub async fn open(dir: &Path) -> Result<Self, OfflineError> {
+        // Opening would make a new one.
+        if !dir.join("log").is_dir() {
+            return Err(OfflineError::NoData(dir.display().to_string()));
+        }
+        let mut config = Config::default();
+        config.server.data_dir = dir.to_owned();
+        let identity = Identity::of_directory(dir).map_err(StartError::from)?;
+        let installing = identity.and_then(|(_, installing)| installing);
+        let (log, machine) = up_to_date(node::directory(&config, installing).await?).await?;
+        let voters: Vec<NodeId> = machine.applied.membership.voter_ids().collect();
+        let node = identity.map(|(node, _)| node).or(voters.first().copied());
+        let Some(node) = node.filter(|_| !voters.is_empty()) else {
+            return Err(OfflineError::NoData(dir.display().to_string()));
+        };
+        let others = voters.into_iter().filter(|voter| *voter != node).collect();
+        Ok(Self { log, machine, node, others })
+    }
+
+    /// Whose it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The other nodes that vote in its cluster.
+    pub fn others(&self) -> &[NodeId] {
+        &self.others
+    }
+
+    /// Term and index of the last entry: of two nodes of a cluster, the one with the higher has more.
+    pub fn last(&self) -> (u64, u64) {
+        self.machine.applied.last.map_or((0, 0), |last| (last.leader_id.term, last.index))
+    }
+
+    /// Copies it to `file`.
+    ///
+    /// # Errors
+    /// See [`OfflineError`]; then there is no file.
+    pub async fn back_up(self, file: &Path) -> Result<(Header, SnapshotFile), OfflineError> {
+        let Self { log, machine, node, .. } = self;
+        let history = journal::history(&machine.tables.reader()).map_err(StartError::from)?.unwrap_or_default();
+        let file = file.to_owned();
+        let write = move || -> Result<_, OfflineError> {
+            // The directory is in use until the copy is made.
+            let _log = log;
+            let begin = |scan: &ConsistentScan| {
+                let header = Header::of(scan, (history, node))?;
+                Ok((snapshot::create_at(&file, &header.encode())?, header))
+            };
+            let (writer, header) = scan_into((&machine.tables, &Written::default()), begin)?;
+            let made = writer.finish()?;
+            made.verify()?;
+            Ok((header, made))
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.map_err(|error| OfflineError::Write(error.into()))?
+    }
+}
+
+/// Copies a stopped lone node's directory to `file`, everything that the log has included.
 ///
 /// # Errors
 /// See [`OfflineError`]; then there is no file.
 pub async fn back_up_directory(dir: &Path, file: &Path) -> Result<(Header, SnapshotFile), OfflineError> {
-    // Opening would make a new one.
-    if !dir.join("log").is_dir() {
-        return Err(OfflineError::NoData(dir.display().to_string()));
+    let stopped = Stopped::open(dir).await?;
+    match stopped.others.len() {
+        0 => stopped.back_up(file).await,
+        others => Err(OfflineError::NotAlone(others + 1)),
     }
-    let mut config = Config::default();
-    config.server.data_dir = dir.to_owned();
-    let (log, machine) = up_to_date(node::directory(&config, None).await?).await?;
-    let mut voters = machine.applied.membership.voter_ids();
-    let Some(node) = voters.next() else { return Err(OfflineError::NoData(dir.display().to_string())) };
-    let others = voters.count();
-    if others > 0 {
-        return Err(OfflineError::NotAlone(others + 1));
-    }
-    let history = journal::history(&machine.tables.reader()).map_err(StartError::from)?.unwrap_or_default();
-    let file = file.to_owned();
-    let write = move || -> Result<_, OfflineError> {
-        // The directory is in use until the copy is made.
-        let _log = log;
-        let begin = |scan: &ConsistentScan| {
-            let header = Header::of(scan, (history, node))?;
-            Ok((snapshot::create_at(&file, &header.encode())?, header))
-        };
-        let (writer, header) = scan_into((&machine.tables, &Written::default()), begin)?;
-        let made = writer.finish()?;
-        made.verify()?;
-        Ok((header, made))
-    };
-    let written = tokio::task::spawn_blocking(write).await;
-    written.map_err(|error| OfflineError::Write(error.into()))?
 }
 
 /// Applies what the tables lack, as a start would. A lone node's log holds nothing but what is committed, or will be at

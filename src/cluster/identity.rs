@@ -95,6 +95,13 @@ impl Identity {
         Ok(Self { path, stored: Mutex::new(stored), cluster })
     }
 
+    /// Whose directory this is, and the last entry of a snapshot that was being taken in; `None` if it never had company.
+    pub(crate) fn of_directory(dir: &Path) -> Result<Option<(NodeId, Option<u64>)>, IdentityError> {
+        let Some(bytes) = note::read(&dir.join(FILE))? else { return Ok(None) };
+        let stored: Stored = codec::decode(&bytes)?;
+        Ok(Some((stored.node, stored.installing)))
+    }
+
     pub(crate) fn node(&self) -> NodeId {
         self.stored.lock().node
     }

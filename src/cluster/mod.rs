@@ -36,7 +36,7 @@ mod transfer;
 mod types;
 mod wire;
 
-pub use backup::{Header, HeaderError, OfflineError, back_up_directory};
+pub use backup::{Header, HeaderError, OfflineError, Stopped, back_up_directory};
 pub use identity::{ClusterId, IdentityError};
 pub use links::{Applied, LinkError, LinkTlsError};
 pub use membership::MemberStatus;

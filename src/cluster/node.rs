@@ -20,6 +20,7 @@ pub(super) use open::{directory, new_identity};
 pub use backup::{Backup, BackupError};
 
 use super::{
+    identity::Identity,
     leader::{Leadership, Route},
     links::kind::Kind,
     metrics::ProposerMetrics,
@@ -111,7 +112,7 @@ impl Node {
     pub async fn start(around: Surroundings<'_>) -> Result<Self, StartError> {
         let config = around.config;
         let identity = open::identity(config).await?;
-        let opened = open::directory(config, identity.as_deref()).await?;
+        let opened = open::directory(config, identity.as_deref().and_then(Identity::installing)).await?;
         let Opened { log, snapshots, tables, applied } = opened;
         let id = config.server.node_id;
         let roster = Arc::new(Mutex::new(open::load_roster(&tables, &applied)?));

@@ -10,8 +10,10 @@ mod failover;
 mod forming;
 mod groups;
 mod harness;
+mod recovery;
 mod refusals;
 mod riding_out;
+mod rolling;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;

@@ -88,8 +88,7 @@ pub enum StartError {
 }
 
 /// Log, snapshots, tables.
-pub(crate) async fn directory(config: &Config, identity: Option<&Identity>) -> Result<Opened, StartError> {
-    let installing = identity.and_then(Identity::installing);
+pub(crate) async fn directory(config: &Config, installing: Option<u64>) -> Result<Opened, StartError> {
     let dir = config.server.data_dir.clone();
     make_private(&dir)?;
     let log = LogOptions {
