@@ -1,0 +1,55 @@
+//! A node's own file system, in memory, so that it can be full; unmounted when dropped.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const MEBIBYTES: usize = 96;
+
+#[derive(Debug)]
+pub struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// `None` where this process may not mount.
+    pub fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let size = format!("size={MEBIBYTES}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        mount.is_ok_and(|output| output.status.success()).then(|| Self(dir))
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    /// Takes all the room there is, but for so much.
+    pub fn fill(&self, leave: usize) {
+        let file = self.filling();
+        let mut size = MEBIBYTES << 20;
+        while fs::write(&file, vec![0; size]).is_err() {
+            size -= 1 << 20;
+        }
+        fs::write(&file, vec![0; size.saturating_sub(leave)]).expect("written");
+    }
+
+    pub fn empty(&self) {
+        // It is not there if the disk was never filled.
+        let _ = fs::remove_file(self.filling());
+    }
+
+    fn filling(&self) -> PathBuf {
+        self.0.path().join("filling")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).output();
+    }
+}
