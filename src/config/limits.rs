@@ -70,6 +70,10 @@ pub const SHARD_PASS_BYTES_MAX: usize = 256 << 10;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a new socket that speaks v1 holds events back for the client to resume.
 pub const RESUME_WAIT: Duration = Duration::from_secs(1);
+/// How long a resume waits for this node to apply what the client has seen at another.
+pub const RESUME_AHEAD_WAIT: Duration = Duration::from_secs(2);
+/// Entries that a node may lack of a client's cursor and still be waited for: one that is further ahead was never given out.
+pub const RESUME_AHEAD_ENTRIES: u64 = 1 << 20;
 /// Events in one page of a resume, and bytes of their frames.
 pub const RESUME_PAGE_EVENTS: usize = 256;
 /// See [`RESUME_PAGE_EVENTS`].

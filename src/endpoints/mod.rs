@@ -12,7 +12,10 @@ pub use desk::PresenceDesk;
 
 use crate::{
     auth::Identity,
-    config::limits::{RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS},
+    config::limits::{
+        RESUME_AHEAD_ENTRIES, RESUME_AHEAD_WAIT, RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES,
+        RESUME_PAGE_EVENTS,
+    },
     protocol::{
         BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Token, UserId,
         edition::{self, with_pos},
@@ -190,6 +193,20 @@ impl Endpoints {
     pub fn stands_at(&self) -> Result<Cursor, AdmitError> {
         let ((), at) = self.records.read_at(|_| Ok(()))?;
         Ok(self.records.cursor(at))
+    }
+
+    /// Waits for this node to come up to a cursor that was had at another, which was ahead of it; whether it has. A
+    /// cursor that no node can have given out is not waited for.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub async fn comes_up_to(&self, after: Cursor) -> Result<bool, AdmitError> {
+        let at = self.stands_at()?;
+        let lacking = after.pos.index().saturating_sub(at.pos.index());
+        if after.history != at.history || lacking == 0 || lacking > RESUME_AHEAD_ENTRIES {
+            return Ok(true);
+        }
+        Ok(self.records.applied_at_least(after.pos.index(), RESUME_AHEAD_WAIT).await)
     }
 
     /// Whether everything that has happened since a cursor is still known.

@@ -138,6 +138,11 @@ impl Pos {
         debug_assert!(nth < Self::COMMANDS_PER_ENTRY_MAX);
         Self(index << 16 | nth as u64)
     }
+
+    /// The index of its log entry.
+    pub fn index(self) -> u64 {
+        self.0 >> 16
+    }
 }
 
 /// One connection, unique in the cluster while it lives: `node << 48 | counter`.

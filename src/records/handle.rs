@@ -7,9 +7,12 @@ use crate::{
 };
 use carillon_storage::tables::{Reader, Tables};
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 /// A handle; clones share everything.
@@ -51,6 +54,17 @@ impl Records {
         let index = reader.applied().and_then(|bytes| bytes.first_chunk().copied()).map_or(0, u64::from_be_bytes);
         // Everything of that entry is in the rows.
         Ok((query(&reader)?, Pos::new(index, Pos::COMMANDS_PER_ENTRY_MAX - 1)))
+    }
+
+    /// Waits until everything up to an entry is in the rows here, at most `limit`; whether it is.
+    pub async fn applied_at_least(&self, index: u64, limit: Duration) -> bool {
+        let reached = async {
+            // Rare and short, so nothing is told of each entry for it.
+            while self.read_at(|_| Ok(())).is_ok_and(|(_, at)| at.index() < index) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(limit, reached).await.is_ok()
     }
 
     /// Proposes a change, stamped with this node's clock, and waits until it is on disk and applied here.

@@ -281,7 +281,7 @@ impl<P: Send + 'static> Task<P> {
     }
 
     /// Awaits `work` and writes meanwhile. A command that has begun is carried to its end even if the socket isn't.
-    async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn while_writing<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
             let done = work.as_mut().poll(cx);

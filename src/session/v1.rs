@@ -46,6 +46,14 @@ impl<P: Send + 'static> Task<P> {
     pub(super) async fn resume(&mut self, after: Option<Cursor>, id: Option<String>) -> Result<(), End> {
         let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
         let place = (house.endpoints.as_ref(), session.as_ref());
+        if let Some(after) = after {
+            // Meanwhile nothing durable goes out: the journal has it.
+            session.skip();
+            if !self.while_writing(house.endpoints.comes_up_to(after)).await? {
+                // Saying that the way is not known would turn the client back: another node knows it.
+                return Err(End::Ours(Close::LostPlace));
+            }
+        }
         let Some(mut after) = resume::begin(place, after, id.as_deref())? else { return Ok(()) };
         loop {
             match resume::step(place, after)? {

@@ -100,7 +100,7 @@ pub fn violations(history: &History) -> Vec<Violation> {
     let mut found = stored::violations(history);
     found.extend(order::violations(history, &truth));
     found.extend(shown::violations(history, &truth));
-    found.extend(toasts::violations(&history.events));
+    found.extend(toasts::violations(history));
     found.extend(presence(history));
     found
 }

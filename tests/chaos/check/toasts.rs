@@ -1,8 +1,8 @@
 //! Ephemeral events: at most once and in order always; exactly once to whoever was greeted before, while nothing is broken.
 
 use super::{Rule, Violation};
-use crate::history::{Event, Stream, Toast, User};
-use std::collections::HashMap;
+use crate::history::{Event, History, Stream, Toast, User};
+use std::collections::{HashMap, HashSet};
 
 /// A publisher's events so far.
 #[derive(Default)]
@@ -20,12 +20,15 @@ struct Socket {
     next: HashMap<u64, u64>,
 }
 
-pub(super) fn violations(events: &[Event]) -> Vec<Violation> {
+pub(super) fn violations(history: &History) -> Vec<Violation> {
+    let events = &history.events;
+    // They are away again and again, and make up for what is durable.
+    let resumed: HashSet<Stream> = history.resumed.iter().copied().collect();
     let (publishers, by_user) = publishers(events);
     let (mut sockets, mut found) = (HashMap::<Stream, Socket>::new(), Vec::new());
     for (now, event) in events.iter().enumerate() {
         match event {
-            Event::Greeted { stream, user } => {
+            Event::Greeted { stream, user } if !resumed.contains(stream) => {
                 sockets.entry(*stream).or_insert(Socket { user: *user, greeted: now, next: HashMap::new() });
             }
             Event::Heard { stream, toast } => {
