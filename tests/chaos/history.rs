@@ -79,7 +79,7 @@ pub enum Event {
     /// A socket has ended, or is given up.
     Ended { stream: Stream },
     /// Something is about to be broken.
-    Fault { name: &'static str },
+    Fault,
     /// Everything is whole, and every node sees every other.
     Calm,
 }

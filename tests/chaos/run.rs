@@ -3,11 +3,16 @@
 use crate::{
     board::{Board, Stage},
     check,
-    faults::{Fault, Served, evidence::{self, Before}, inject},
+    faults::{
+        Fault, Served,
+        evidence::{self, Before},
+        inject,
+    },
     gather,
     history::{Event, History, Stream, User},
     load::{
-        Client, people::Person, publisher::Publisher, resumer::Resumer, viewer::Viewer, watcher::Watcher, writer::Writer,
+        Client, people::Person, publisher::Publisher, resumer::Resumer, viewer::Viewer, watcher::Watcher,
+        writer::Writer,
     },
     nodes::Cluster,
     profile::Profile,
@@ -111,14 +116,13 @@ impl Run {
     async fn fault(&mut self, fault: &Fault) {
         let before = Before::look(&self.cluster, &self.board).await;
         let begun = Instant::now();
-        self.board.note(Event::Fault { name: fault.name });
+        self.board.note(Event::Fault);
         let mut injected = inject::inject(fault, &mut self.cluster, (&before, &mut self.random)).await;
         let stored = self.stored_by_others(&injected.victims, fault.served);
         let lasts_until = begun + self.profile.fault_at_least + self.some(self.profile.fault_at_least);
         loop {
             inject::go_on(&mut injected, &self.cluster, &mut self.random);
-            let missing =
-                evidence::missing(fault.bites, (&injected, &before), (&mut self.cluster, &self.board)).await;
+            let missing = evidence::missing(fault.bites, (&injected, &before), (&mut self.cluster, &self.board)).await;
             let answered = self.stored_by_others(&injected.victims, fault.served) - stored;
             let is_served = fault.served == Served::Nobody || answered >= ANSWERS;
             if missing.is_empty() && is_served && Instant::now() >= lasts_until {
@@ -175,7 +179,8 @@ impl Run {
         while let Some(person) = self.people.join_next().await {
             people.push(person.expect("somebody's task"));
         }
-        let mut history = gather::gather(&self.cluster, (&self.board, self.profile.users), &self.resumers, people).await;
+        let mut history =
+            gather::gather(&self.cluster, (&self.board, self.profile.users), &self.resumers, people).await;
         self.board.stage.send_replace(Stage::Over);
         while let Some(ended) = self.load.join_next().await {
             ended.expect("a client's task");
@@ -187,7 +192,12 @@ impl Run {
     fn judge(&self, history: &History, lasted: Duration) {
         let begun = Instant::now();
         let found = check::violations(history);
-        let stored: usize = history.inboxes.iter().filter(|inbox| inbox.node == history.inboxes[0].node).map(|inbox| inbox.rows.len()).sum();
+        let stored: usize = history
+            .inboxes
+            .iter()
+            .filter(|inbox| inbox.node == history.inboxes[0].node)
+            .map(|inbox| inbox.rows.len())
+            .sum();
         println!(
             "{} faults in {lasted:.1?}; {stored} stored, {} answered calls, {} events of history, checked in {:.1?}; {:?}",
             self.report.faults.len(),
@@ -213,7 +223,12 @@ impl Run {
         for (name, mut silences) in all {
             silences.sort();
             let at = |hundredths: usize| silences[(silences.len() - 1) * hundredths / 100];
-            println!("{name}: {} times, longest time without an answer p50 {:.2?}, p99 {:.2?}", silences.len(), at(50), at(99));
+            println!(
+                "{name}: {} times, longest time without an answer p50 {:.2?}, p99 {:.2?}",
+                silences.len(),
+                at(50),
+                at(99)
+            );
         }
     }
 

@@ -56,7 +56,10 @@ fn show(
     let user = socket.user;
     let rows = truth.rows(user);
     let Some(at) = truth.place(user, id).filter(|at| rows[*at].title == title) else {
-        return Some(Violation::new(Rule::Invented, format!("socket {stream} of user {user} was shown {title} as {id}")));
+        return Some(Violation::new(
+            Rule::Invented,
+            format!("socket {stream} of user {user} was shown {title} as {id}"),
+        ));
     };
     let before = socket.next.replace(at + 1);
     let what = |what: &str| format!("socket {stream} of user {user} {what} {title} ({id})");
@@ -118,7 +121,8 @@ fn pages(events: &[Event], truth: &Truth<'_>) -> Vec<Violation> {
                 let Some((node, user, least)) = asked.remove(page) else { continue };
                 let newest = rows.first().map_or(0, |(id, _)| *id);
                 if newest < least {
-                    let what = format!("node {node} knew of {least} for user {user}, and then showed {newest} as the newest");
+                    let what =
+                        format!("node {node} knew of {least} for user {user}, and then showed {newest} as the newest");
                     found.push(Violation::new(Rule::Stale, what));
                 }
                 found.extend(piece((node, user), rows, truth));

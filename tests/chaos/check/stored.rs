@@ -71,7 +71,10 @@ fn compare(inbox: &Inbox, asked: &HashMap<Write, Asked>, found: &mut Vec<Violati
             wrong(Rule::Differs, format!("{write} was answered as {:?} and stands as {}", known.id, row.id));
         }
         if known.id.is_none() && known.open <= 0 {
-            wrong(Rule::TakenBack, format!("{write} ({}), of which every answer said that it never happened, stands", row.id));
+            wrong(
+                Rule::TakenBack,
+                format!("{write} ({}), of which every answer said that it never happened, stands", row.id),
+            );
         }
         if row.is_read && !known.is_mark_asked || known.is_marked && !row.is_read {
             wrong(Rule::ReadState, format!("{write} ({}) has is_read: {}", row.id, row.is_read));

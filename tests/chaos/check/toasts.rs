@@ -32,7 +32,8 @@ pub(super) fn violations(history: &History) -> Vec<Violation> {
                 sockets.entry(*stream).or_insert(Socket { user: *user, greeted: now, next: HashMap::new() });
             }
             Event::Heard { stream, toast } => {
-                let (Some(socket), Some(publisher)) = (sockets.get_mut(stream), publishers.get(&toast.publisher)) else {
+                let (Some(socket), Some(publisher)) = (sockets.get_mut(stream), publishers.get(&toast.publisher))
+                else {
                     found.push(Violation::new(Rule::Invented, format!("socket {stream} heard {toast:?}")));
                     continue;
                 };
@@ -64,7 +65,7 @@ fn publishers(events: &[Event]) -> (HashMap<u64, Publisher>, HashMap<User, Vec<u
     let (mut calm_since, mut is_calm) = (0, true);
     for (now, event) in events.iter().enumerate() {
         match event {
-            Event::Fault { .. } => is_calm = false,
+            Event::Fault => is_calm = false,
             Event::Calm => (calm_since, is_calm) = (now, true),
             Event::Published { toast, user } => {
                 let publisher = all.entry(toast.publisher).or_insert_with(|| {
@@ -95,7 +96,8 @@ fn hear((stream, socket): (Stream, &mut Socket), toast: Toast, publisher: &Publi
     }
     let next = socket.next.get(&number).copied();
     if next.is_some_and(|next| nth < next) {
-        let (rule, how) = if next == Some(nth + 1) { (Rule::Twice, "twice") } else { (Rule::Disorder, "late, or twice") };
+        let (rule, how) =
+            if next == Some(nth + 1) { (Rule::Twice, "twice") } else { (Rule::Disorder, "late, or twice") };
         return Some(Violation::new(rule, format!("socket {stream} heard {toast:?} {how}")));
     }
     let unheard = missing(socket, number, (nth, publisher));
@@ -109,6 +111,7 @@ fn missing(socket: &Socket, number: u64, (nth, publisher): (u64, &Publisher)) ->
         // Found by halving, since calls are in order; each socket needs it once for each publisher.
         publisher.calls.partition_point(|(began, _)| *began <= socket.greeted) as u64
     });
-    let due_before = |nth: u64| publisher.calls.get(usize::try_from(nth).expect("small")).map_or(publisher.due, |c| c.1);
+    let due_before =
+        |nth: u64| publisher.calls.get(usize::try_from(nth).expect("small")).map_or(publisher.due, |c| c.1);
     if nth <= from { 0 } else { due_before(nth) - due_before(from) }
 }

@@ -88,7 +88,8 @@ async fn is_seen(
         Evidence::Ended(code) => injected.ended == Some(Some(code)),
         Evidence::Said(what) => victims.iter().any(|node| cluster.members[node].server.log().contains(what)),
         Evidence::DiskFull => {
-            let told = cluster.nodes().into_iter().any(|node| before.more(node, board, |answers| answers.disk_full) > 0);
+            let told =
+                cluster.nodes().into_iter().any(|node| before.more(node, board, |answers| answers.disk_full) > 0);
             told || victims.iter().any(|node| cluster.member(*node).server.has_ended())
         }
         Evidence::NoQuorum => {

@@ -47,9 +47,7 @@ impl Person {
 async fn living(tabs: Vec<Wired>) -> Vec<Wired> {
     let mut alive = Vec::new();
     for mut tab in tabs {
-        let ended = async {
-            while let Some(Ok(_)) = tab.next().await {}
-        };
+        let ended = async { while let Some(Ok(_)) = tab.next().await {} };
         if tokio::time::timeout(Duration::from_millis(1), ended).await.is_err() {
             alive.push(tab);
         }

@@ -42,7 +42,8 @@ impl Watcher {
         loop {
             let is_staying = board.is(Stage::Settling);
             // A socket that is at a dead node's end hears nothing, and leaves.
-            let next = tokio::time::timeout_at(until.max(Instant::now() + Duration::from_millis(50)), wired.next()).await;
+            let next =
+                tokio::time::timeout_at(until.max(Instant::now() + Duration::from_millis(50)), wired.next()).await;
             match next {
                 Ok(Some(Ok(Message::Text(text)))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap_or_default();

@@ -45,14 +45,6 @@ impl Lane {
         self.flow.send_replace(flow);
     }
 
-    pub fn close(&self) {
-        self.set(Flow { is_open: false, ..Flow::default() });
-    }
-
-    pub fn open(&self) {
-        self.set(Flow::default());
-    }
-
     /// Pieces, and attempts to connect, that came to a closed lane.
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Acquire)
