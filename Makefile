@@ -33,8 +33,8 @@ bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p cari
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked -p carillon-bench -- $(or $(SCENARIO),fanout)
 
-chaos: ## breaks everything around a cluster under load; MINUTES=10, SEED=… has a run again, FLAGS=--release
-	CARILLON_TEST_MINUTES=$(or $(MINUTES),10) CARILLON_SEED=$(SEED) \
+chaos: ## breaks everything around a cluster, one after the other; MINUTES=10 NODES=3, SEED=… has a run again, FLAGS=--release
+	CARILLON_TEST_MINUTES=$(or $(MINUTES),10) CARILLON_TEST_NODES=$(NODES) CARILLON_SEED=$(SEED) \
 		$(CARGO) test $(FLAGS) --locked --test chaos whatever_breaks -- --nocapture
 
 test-browser: ## a real Chromium: a page of the old stack; two windows, and a kill between them; needs Node.js, npm and Chromium

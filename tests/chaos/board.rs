@@ -85,6 +85,11 @@ impl Board {
         self.answers.lock().entry(node).or_default().disk_full += 1;
     }
 
+    /// The history so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().clone()
+    }
+
     pub fn take_events(&self) -> Vec<Event> {
         std::mem::take(&mut *self.events.lock())
     }

@@ -72,7 +72,7 @@ pub enum Event {
     Shown { stream: Stream, id: u64, title: String },
     /// An ephemeral event is to be published to a user's sockets.
     Published { toast: Toast, user: User },
-    /// It was taken.
+    /// It was taken, and every node had it.
     Taken { toast: Toast },
     /// It is shown.
     Heard { stream: Stream, toast: Toast },

@@ -5,7 +5,7 @@
 //! whole history against what was promised ([`check`]). A fault that nobody noticed fails the run, too.
 //!
 //! `CARILLON_SEED` repeats a run, as far as the machine's timing does; `CARILLON_TEST_FAULT` takes only faults with this in
-//! their names; `CARILLON_TEST_MINUTES` makes it a long one (`make chaos`).
+//! their names, `CARILLON_TEST_NODES` another number of nodes; `CARILLON_TEST_MINUTES` makes it a long one (`make chaos`).
 
 mod board;
 mod check;
@@ -25,10 +25,15 @@ use profile::Profile;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_keeps_its_promises_whatever_breaks() {
-    let minutes: Option<u64> = given("CARILLON_TEST_MINUTES").and_then(|text| text.parse().ok());
-    let mut profile = minutes.map_or_else(Profile::short, Profile::long);
+    let mut profile = Profile::short();
     if let Some(part) = given("CARILLON_TEST_FAULT") {
-        profile = profile.only(&part);
+        profile = profile.only(part);
+    }
+    if let Some(nodes) = number("CARILLON_TEST_NODES") {
+        profile = profile.of_nodes(nodes);
+    }
+    if let Some(minutes) = number("CARILLON_TEST_MINUTES") {
+        profile = profile.long(minutes);
     }
     let seed = seed();
     println!("to run it again: {}", profile.again(seed));
@@ -37,10 +42,14 @@ async fn a_cluster_keeps_its_promises_whatever_breaks() {
 
 /// The seed that was given, else one from the clock.
 fn seed() -> u64 {
-    given("CARILLON_SEED").and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+    number("CARILLON_SEED").unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         u64::from(now.subsec_nanos())
     })
+}
+
+fn number(name: &str) -> Option<u64> {
+    given(name).map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
 fn given(name: &str) -> Option<String> {

@@ -13,21 +13,16 @@ pub struct Profile {
     pub users: u64,
     pub writers: u64,
     pub viewers: u64,
-    /// Of ephemeral events.
-    pub publishers: u64,
-    /// Who come to the presence endpoint.
-    pub people: u64,
+    /// Whether backends publish ephemeral events, too.
+    pub ephemeral: bool,
+    /// Whether people come to the presence endpoint and leave it.
+    pub presence: bool,
     pub fault_at_least: Duration,
-    pub faults: Faults,
-}
-
-/// Which faults, and how long.
-#[derive(Clone, Debug)]
-pub enum Faults {
-    /// Each of these once, in an order of the seed's.
-    Once(Vec<Fault>),
-    /// Any of all of them, for so long.
-    For(Duration),
+    /// Those that may come.
+    faults: Vec<Fault>,
+    /// A part of the names that they were chosen by.
+    chosen: Option<String>,
+    minutes: Option<u64>,
 }
 
 impl Profile {
@@ -38,67 +33,76 @@ impl Profile {
             users: 3,
             writers: 4,
             viewers: 2,
-            publishers: 0,
-            people: 0,
+            ephemeral: false,
+            presence: false,
             fault_at_least: Duration::from_millis(500),
-            faults: Faults::Once(FAULTS.to_vec()),
+            faults: FAULTS.to_vec(),
+            chosen: None,
+            minutes: None,
         }
     }
 
-    /// Faults for so many minutes.
-    pub fn long(minutes: u64) -> Self {
-        let faults = Faults::For(Duration::from_secs(60 * minutes));
-        Self { fault_at_least: Duration::from_secs(2), faults, ..Self::short() }
+    /// Any of the faults, for so many minutes.
+    pub fn long(self, minutes: u64) -> Self {
+        Self { fault_at_least: Duration::from_secs(2), minutes: Some(minutes), ..self }
     }
 
-    /// One fault, by a part of its name.
-    pub fn only(self, part: &str) -> Self {
-        let chosen: Vec<Fault> = FAULTS.iter().filter(|fault| fault.name.contains(part)).copied().collect();
-        assert!(!chosen.is_empty(), "no fault has {part:?} in its name");
-        Self { faults: Faults::Once(chosen), ..self }
+    /// Only faults with this in their names.
+    pub fn only(self, part: String) -> Self {
+        let faults: Vec<Fault> = FAULTS.iter().filter(|fault| fault.name.contains(&part)).copied().collect();
+        assert!(!faults.is_empty(), "no fault has {part:?} in its name");
+        Self { faults, chosen: Some(part), ..self }
+    }
+
+    /// With so many nodes.
+    pub fn of_nodes(self, nodes: u64) -> Self {
+        assert!((3..=5).contains(&nodes), "a cluster of {nodes}");
+        Self { nodes, ..self }
     }
 
     /// The command that has this run again.
     pub fn again(&self, seed: u64) -> String {
-        match &self.faults {
-            Faults::Once(faults) if faults.len() == FAULTS.len() => {
-                format!("CARILLON_SEED={seed} cargo test --test chaos")
-            }
-            Faults::Once(faults) => {
-                format!("CARILLON_SEED={seed} CARILLON_TEST_FAULT={:?} cargo test --test chaos", faults[0].name)
-            }
-            Faults::For(time) => format!("make chaos SEED={seed} MINUTES={}", time.as_secs().div_ceil(60)),
+        let mut again = format!("CARILLON_SEED={seed}");
+        if self.nodes != 3 {
+            again += &format!(" CARILLON_TEST_NODES={}", self.nodes);
         }
+        if let Some(part) = &self.chosen {
+            again += &format!(" CARILLON_TEST_FAULT={part:?}");
+        }
+        if let Some(minutes) = self.minutes {
+            again += &format!(" CARILLON_TEST_MINUTES={minutes}");
+        }
+        again + " cargo test --test chaos whatever_breaks -- --nocapture"
+    }
+
+    pub fn schedule(&self, seed: u64) -> Schedule {
+        let time = self.minutes.map(|minutes| Duration::from_secs(60 * minutes));
+        Schedule { faults: self.faults.clone(), time, random: Random::new(seed) }
     }
 }
 
-/// The faults of a run, one after the other.
+/// The faults of a run, one after the other: each once, or any by weight for a time.
 pub struct Schedule {
-    faults: Faults,
+    faults: Vec<Fault>,
+    time: Option<Duration>,
     random: Random,
-}
-
-impl Faults {
-    pub fn begin(self, seed: u64) -> Schedule {
-        Schedule { faults: self, random: Random::new(seed) }
-    }
 }
 
 impl Schedule {
     /// The next one, after so much time; `None` when it is enough.
     pub fn next(&mut self, after: Duration) -> Option<Fault> {
-        match &mut self.faults {
-            Faults::Once(left) if left.is_empty() => None,
-            Faults::Once(left) => Some(left.swap_remove(self.random.index(left.len()))),
-            Faults::For(time) if after >= *time => None,
-            Faults::For(_) => {
-                let mut at = self.random.below(FAULTS.iter().map(|fault| fault.weight).sum());
-                FAULTS.iter().copied().find(|fault| {
-                    let is_it = at < fault.weight;
-                    at = at.saturating_sub(fault.weight);
-                    is_it
-                })
-            }
+        let Some(time) = self.time else {
+            let left = self.faults.len();
+            return (left > 0).then(|| self.faults.swap_remove(self.random.index(left)));
+        };
+        if after >= time {
+            return None;
         }
+        let mut at = self.random.below(self.faults.iter().map(|fault| fault.weight).sum());
+        self.faults.iter().copied().find(|fault| {
+            let is_it = at < fault.weight;
+            at = at.saturating_sub(fault.weight);
+            is_it
+        })
     }
 }

@@ -30,6 +30,10 @@ const BITE_PATIENCE: Duration = Duration::from_secs(20);
 const ANSWERS: u64 = 20;
 /// See [`ANSWERS`].
 const ANSWERS_AT_EACH: u64 = 3;
+/// Who publish ephemeral events, and who come to the presence endpoint, if anybody does.
+const PUBLISHERS: u64 = 3;
+/// See [`PUBLISHERS`].
+const PEOPLE: u64 = 5;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub struct Run {
@@ -38,7 +42,10 @@ pub struct Run {
     random: Random,
     board: Arc<Board>,
     cluster: Cluster,
-    load: JoinSet<()>,
+    /// Those who ask; they end when the load does.
+    backends: JoinSet<()>,
+    /// Those who listen, to the end of the run.
+    listeners: JoinSet<()>,
     people: JoinSet<Person>,
     resumers: Vec<(Stream, User)>,
     report: Report,
@@ -57,15 +64,25 @@ impl Run {
         let (mut random, board) = (Random::new(seed), Arc::new(Board::new()));
         let cluster = Cluster::start(profile.nodes, board.clone(), random.next()).await;
         cluster.whole().await;
-        let (load, people) = (JoinSet::new(), JoinSet::new());
-        Self { seed, profile, random, board, cluster, load, people, resumers: Vec::new(), report: Report::default() }
+        Self {
+            seed,
+            profile,
+            random,
+            board,
+            cluster,
+            backends: JoinSet::new(),
+            listeners: JoinSet::new(),
+            people: JoinSet::new(),
+            resumers: Vec::new(),
+            report: Report::default(),
+        }
     }
 
     /// The whole of it.
     pub async fn go(mut self) {
         self.start_load().await;
         let begun = Instant::now();
-        let mut faults = self.profile.faults.clone().begin(self.random.next());
+        let mut faults = self.profile.schedule(self.random.next());
         while let Some(fault) = faults.next(begun.elapsed()) {
             if matches!(fault.act, crate::faults::Act::Fill(_)) && !self.cluster.has_disks() {
                 println!("not done: {}; no permission to mount a file system", fault.name);
@@ -85,23 +102,23 @@ impl Run {
             let mut resumer = Resumer { client, stream: 1_000 + nth as u64, user, cursor: None };
             resumer.find_place().await;
             self.resumers.push((resumer.stream, user));
-            self.load.spawn(resumer.run());
+            self.listeners.spawn(resumer.run());
             let client = self.client();
-            self.load.spawn(Watcher { client, stream: (nth as u64 + 1) << 32, user }.run());
+            self.listeners.spawn(Watcher { client, stream: (nth as u64 + 1) << 32, user }.run());
         }
         for number in 0..self.profile.writers {
             let (client, users) = (self.client(), users.clone());
-            self.load.spawn(Writer { client, number, users }.run());
+            self.backends.spawn(Writer { client, number, users }.run());
         }
         for number in 0..self.profile.viewers {
             let (client, users) = (self.client(), users.clone());
-            self.load.spawn(Viewer { client, page: number << 32, users }.run());
+            self.backends.spawn(Viewer { client, page: number << 32, users }.run());
         }
-        for number in 0..self.profile.publishers {
+        for number in 0..if self.profile.ephemeral { PUBLISHERS } else { 0 } {
             let (client, users) = (self.client(), users.clone());
-            self.load.spawn(Publisher { client, number: number << 32, users }.run());
+            self.backends.spawn(Publisher { client, number: number << 32, users }.run());
         }
-        for number in 0..self.profile.people {
+        for number in 0..if self.profile.presence { PEOPLE } else { 0 } {
             let client = self.client();
             self.people.spawn(Person::new(client, format!("p{number}")).run());
         }
@@ -175,6 +192,9 @@ impl Run {
     /// Everybody comes to rest; then everything is read at every node.
     async fn gather(&mut self) -> History {
         self.board.stage.send_replace(Stage::Settling);
+        while let Some(ended) = self.backends.join_next().await {
+            ended.expect("a backend's task");
+        }
         let mut people = Vec::new();
         while let Some(person) = self.people.join_next().await {
             people.push(person.expect("somebody's task"));
@@ -182,7 +202,7 @@ impl Run {
         let mut history =
             gather::gather(&self.cluster, (&self.board, self.profile.users), &self.resumers, people).await;
         self.board.stage.send_replace(Stage::Over);
-        while let Some(ended) = self.load.join_next().await {
+        while let Some(ended) = self.listeners.join_next().await {
             ended.expect("a client's task");
         }
         history.events = self.board.take_events();

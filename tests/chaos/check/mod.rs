@@ -9,7 +9,7 @@ mod shown;
 mod stored;
 #[cfg(test)]
 mod tests;
-mod toasts;
+pub mod toasts;
 
 use crate::history::{History, Row, User};
 use std::{

@@ -20,7 +20,7 @@ struct Socket {
     next: HashMap<u64, u64>,
 }
 
-pub(super) fn violations(history: &History) -> Vec<Violation> {
+pub(crate) fn violations(history: &History) -> Vec<Violation> {
     let events = &history.events;
     // They are away again and again, and make up for what is durable.
     let resumed: HashSet<Stream> = history.resumed.iter().copied().collect();

@@ -45,8 +45,11 @@ impl Publisher {
             let called = tokio::time::timeout(CLIENT_PATIENCE, api.call(Method::POST, &path, Some(&body), None)).await;
             match called {
                 Ok(Ok(answer)) if answer.status == 202 => {
-                    board.note(Event::Taken { toast });
-                    board.count("events published");
+                    // Otherwise a node has not said in time that its sockets have it: it may be lost with the next fault.
+                    if answer.body["partial"] != true {
+                        board.note(Event::Taken { toast });
+                        board.count("events published");
+                    }
                 }
                 _ => return self.client.pause_after_refusal().await,
             }
