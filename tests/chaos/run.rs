@@ -219,9 +219,10 @@ impl Run {
             .map(|inbox| inbox.rows.len())
             .sum();
         println!(
-            "{} faults in {lasted:.1?}; {stored} stored, {} answered calls, {} events of history, checked in {:.1?}; {:?}",
+            "{} faults in {lasted:.1?}; {stored} stored, {} answered calls, {} online, {} events of history, checked in {:.1?}; {:?}",
             self.report.faults.len(),
             self.board.stored(),
+            history.online.truth.len(),
             history.events.len(),
             begun.elapsed(),
             self.board.counts()
