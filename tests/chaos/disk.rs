@@ -6,7 +6,8 @@ use std::{
     process::Command,
 };
 
-const MEBIBYTES: usize = 96;
+/// Room for snapshots beside the tables, so that logs are cut; memory is taken as it is used.
+const MEBIBYTES: usize = 256;
 
 #[derive(Debug)]
 pub struct Disk(tempfile::TempDir);
@@ -25,13 +26,10 @@ impl Disk {
     }
 
     /// Takes all the room there is, but for so much.
-    pub fn fill(&self, leave: usize) {
-        let file = self.filling();
-        let mut size = MEBIBYTES << 20;
-        while fs::write(&file, vec![0; size]).is_err() {
-            size -= 1 << 20;
-        }
-        fs::write(&file, vec![0; size.saturating_sub(leave)]).expect("written");
+    pub fn fill(&self, leave: u64) {
+        let room = rustix::fs::statvfs(self.0.path()).expect("a file system");
+        let bytes = (room.f_bavail * room.f_frsize).saturating_sub(leave);
+        fs::write(self.filling(), vec![0; usize::try_from(bytes).expect("small")]).expect("written");
     }
 
     pub fn empty(&self) {
@@ -43,7 +41,7 @@ impl Disk {
         self.0.path().join("filling")
     }
 
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -135,6 +135,8 @@ impl Run {
         let begun = Instant::now();
         self.board.note(Event::Fault);
         let mut injected = inject::inject(fault, &mut self.cluster, (&before, &mut self.random)).await;
+        // A node that is started again on damaged files takes its time.
+        let injected_at = Instant::now();
         let stored = self.stored_by_others(&injected.victims, fault.served);
         let lasts_until = begun + self.profile.fault_at_least + self.some(self.profile.fault_at_least);
         loop {
@@ -145,7 +147,7 @@ impl Run {
             if missing.is_empty() && is_served && Instant::now() >= lasts_until {
                 break;
             }
-            if begun.elapsed() > BITE_PATIENCE {
+            if injected_at.elapsed() > BITE_PATIENCE {
                 let what = format!("it did not bite: no {missing:?}; {answered} calls were answered meanwhile");
                 self.fail(fault.name, &what);
             }

@@ -13,7 +13,7 @@ const FLAP_MAX_MS: u64 = 400;
 /// Pause between two resets, at most.
 const RESET_PAUSE_MAX_MS: u64 = 300;
 /// What is left of a full disk.
-const LEFT_BYTES: usize = 6 << 20;
+const LEFT_BYTES: u64 = 6 << 20;
 /// What a damaged file keeps whole at its beginning: its header.
 const HEADER_BYTES: u64 = 64;
 
