@@ -55,7 +55,7 @@ pub struct Run {
 #[derive(Debug, Default)]
 struct Report {
     faults: Vec<(&'static str, Duration)>,
-    /// The longest time without an answer, by fault.
+    /// The longest time in which nobody was answered well, from a fault's beginning until every node answers again.
     silences: Vec<(&'static str, Duration)>,
 }
 
@@ -154,11 +154,11 @@ impl Run {
             self.fail_if_wrong();
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.report.silences.push((fault.name, self.board.longest_silence(begun)));
         inject::heal(fault, &mut self.cluster, &mut injected).await;
         self.cluster.whole().await;
         self.board.note(Event::Calm);
         self.served_at_each().await;
+        self.report.silences.push((fault.name, self.board.longest_silence(begun)));
         println!("{:7.1?} {}: {:?}", begun.elapsed(), fault.name, injected.victims);
         self.report.faults.push((fault.name, begun.elapsed()));
     }

@@ -12,8 +12,8 @@ use std::{fs, path::Path, time::Duration};
 const FLAP_MAX_MS: u64 = 400;
 /// Pause between two resets, at most.
 const RESET_PAUSE_MAX_MS: u64 = 300;
-/// What is left of a full disk.
-const LEFT_BYTES: u64 = 6 << 20;
+/// What is left of a full disk: less than the reserve, or nothing, so that it ends the node sooner or later.
+const LEFT_BYTES: [u64; 2] = [6 << 20, 0];
 /// What a damaged file keeps whole at its beginning: its header.
 const HEADER_BYTES: u64 = 64;
 
@@ -60,7 +60,7 @@ pub async fn inject(fault: &Fault, cluster: &mut Cluster, (before, random): (&Be
         Act::Fill(_) => {
             for node in &injected.victims {
                 let disk = cluster.members[node].disk.as_ref().expect("only where disks can be mounted");
-                disk.fill(LEFT_BYTES);
+                disk.fill(LEFT_BYTES[random.index(LEFT_BYTES.len())]);
             }
         }
         Act::Damage(_, files) => {
