@@ -209,21 +209,32 @@ impl Cluster {
 
     /// Waits until every node is ready, and reaches every other, who all vote.
     pub async fn whole(&self) {
-        let apis: Vec<(Node, Api)> = self.running().into_iter().map(|node| (node, self.api(node))).collect();
-        let count = self.members.len();
-        until("a whole cluster", || async {
-            for (_, api) in &apis {
-                let get = |path: &'static str| api.call(reqwest::Method::GET, path, None, None);
-                let (Ok(ready), Ok(status)) = (get("/readyz").await, get("/api/v1/cluster").await) else { return None };
-                let members = status.body["members"].as_array()?;
-                let is_well = |member: &Value| member["is_reachable"] == true && member["role"] == "voter";
-                if ready.status != 200 || members.len() != count || !members.iter().all(is_well) {
-                    return None;
-                }
+        until("a whole cluster", || async { self.is_whole().await.then_some(()) }).await;
+    }
+
+    pub async fn is_whole(&self) -> bool {
+        for node in self.nodes() {
+            let api = self.api(node);
+            let get = |path: &'static str| api.call(reqwest::Method::GET, path, None, None);
+            let (Ok(ready), Ok(status)) = (get("/readyz").await, get("/api/v1/cluster").await) else { return false };
+            let members = status.body["members"].as_array().cloned().unwrap_or_default();
+            let is_well = |member: &Value| member["is_reachable"] == true && member["role"] == "voter";
+            if ready.status != 200 || members.len() != self.members.len() || !members.iter().all(is_well) {
+                return false;
             }
-            Some(())
-        })
-        .await;
+        }
+        true
+    }
+
+    /// Starts those again whose disk has ended them, as whoever watches over them would; it may take a while to end.
+    pub fn restart_failed(&mut self) {
+        for member in self.members.values_mut().filter(|member| member.disk.is_some()) {
+            if member.server.has_ended() {
+                let ended = tokio::task::block_in_place(|| member.server.ended());
+                assert_eq!(ended.code, Some(70), "a full disk has ended a node otherwise: {ended:#?}");
+            }
+        }
+        self.start_all();
     }
 
     /// Waits until all nodes have applied the same, and nothing more comes.

@@ -4,7 +4,7 @@ use crate::{
     board::{Board, Stage},
     check,
     faults::{
-        Fault, Served,
+        Act, Fault, Served,
         evidence::{self, Before},
         inject,
     },
@@ -84,7 +84,7 @@ impl Run {
         let begun = Instant::now();
         let mut faults = self.profile.schedule(self.random.next());
         while let Some(fault) = faults.next(begun.elapsed()) {
-            if matches!(fault.act, crate::faults::Act::Fill(_)) && !self.cluster.has_disks() {
+            if matches!(fault.act, Act::Fill(_)) && !self.cluster.has_disks() {
                 println!("not done: {}; no permission to mount a file system", fault.name);
                 continue;
             }
@@ -122,7 +122,7 @@ impl Run {
             let client = self.client();
             self.people.spawn(Person::new(client, format!("p{number}")).run());
         }
-        self.served_at_each().await;
+        self.served_at_each(false).await;
     }
 
     fn client(&mut self) -> Client {
@@ -155,9 +155,10 @@ impl Run {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         inject::heal(fault, &mut self.cluster, &mut injected).await;
+        let is_full = matches!(fault.act, Act::Fill(_));
+        self.served_at_each(is_full).await;
         self.cluster.whole().await;
         self.board.note(Event::Calm);
-        self.served_at_each().await;
         self.report.silences.push((fault.name, self.board.longest_silence(begun)));
         println!("{:7.1?} {}: {:?}", begun.elapsed(), fault.name, injected.victims);
         self.report.faults.push((fault.name, begun.elapsed()));
@@ -174,8 +175,8 @@ impl Run {
         meant.map(|(_, answers)| answers.stored).sum()
     }
 
-    /// Waits until every node has answered some calls.
-    async fn served_at_each(&mut self) {
+    /// Waits until every node has answered some calls since now.
+    async fn served_at_each(&mut self, may_fail: bool) {
         let before = self.board.answers();
         let of = |answers: &std::collections::BTreeMap<u64, crate::board::Answers>, node| {
             answers.get(&node).map_or(0, |answers| answers.stored)
@@ -184,6 +185,9 @@ impl Run {
         let nodes = self.cluster.nodes();
         while !nodes.iter().all(|node| of(&self.board.answers(), *node) >= of(&before, *node) + ANSWERS_AT_EACH) {
             self.fail_if_wrong();
+            if may_fail {
+                self.cluster.restart_failed();
+            }
             if begun.elapsed() > PATIENCE {
                 self.fail("afterwards", &format!("not every node answers calls: {:?}", self.board.answers()));
             }
