@@ -91,6 +91,31 @@ async fn a_cursor_of_nowhere_is_told_so_and_the_socket_goes_on() {
     }
 }
 
+/// A cursor some entries ahead of this one, as a node has given it out that has applied more.
+fn ahead(cursor: &str, entries: u64) -> String {
+    let (history, pos) = cursor.split_once('-').expect("a history and a position");
+    let pos = u64::from_str_radix(pos, 16).expect("hexadecimal");
+    format!("{history}-{:x}", pos + (entries << 16))
+}
+
+#[tokio::test]
+async fn a_cursor_that_this_node_has_not_come_to_yet_is_waited_for() {
+    let server = Server::dev();
+    let here = V1Socket::greeted(&server, NOTIFICATIONS, ALICE).await.cursor();
+    let mut alice = V1Socket::greeted(&server, NOTIFICATIONS, ALICE).await;
+    alice.send(&json!({"type": "resume", "after": ahead(&here, 3), "id": "r"})).await;
+    for title in ["1", "2", "3", "4", "5"] {
+        send(&server, title).await;
+    }
+    let resumed = alice.next().await;
+    assert_eq!((&resumed["id"], &resumed["recovered"]), (&json!("r"), &json!(true)), "{resumed}");
+    assert_eq!(titles(&mut alice, 2).await, ["4", "5"]);
+    // One that never comes up to it must not turn the client back: elsewhere the way is known.
+    let mut alice = V1Socket::greeted(&server, NOTIFICATIONS, ALICE).await;
+    alice.send(&json!({"type": "resume", "after": ahead(&here, 100)})).await;
+    assert_eq!(alice.closed().await, (4410, json!({"code": "lost_place"})));
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_answered_with_its_id_and_ten_in_a_row_close() {
     let server = Server::dev();

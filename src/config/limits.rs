@@ -70,6 +70,10 @@ pub const SHARD_PASS_BYTES_MAX: usize = 256 << 10;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a new socket that speaks v1 holds events back for the client to resume.
 pub const RESUME_WAIT: Duration = Duration::from_secs(1);
+/// How long a resume waits for this node to apply what the client has seen at another.
+pub const RESUME_AHEAD_WAIT: Duration = Duration::from_secs(2);
+/// Entries that a node may lack of a client's cursor and still be waited for: one that is further ahead was never given out.
+pub const RESUME_AHEAD_ENTRIES: u64 = 1 << 20;
 /// Events in one page of a resume, and bytes of their frames.
 pub const RESUME_PAGE_EVENTS: usize = 256;
 /// See [`RESUME_PAGE_EVENTS`].
@@ -236,8 +240,6 @@ pub const OUTWARD_QUEUE_MAX: usize = 8_192;
 pub const INWARD_QUEUE_MAX: usize = 1_024;
 /// Counts for other nodes that wait for their sockets.
 pub const COUNTS_WAITING_MAX: usize = 8_192;
-/// How long a resume waits for what other nodes have applied already.
-pub const CATCH_UP_WAIT: Duration = Duration::from_secs(2);
 /// How long a session waits until every node knows of it; then it is not let in.
 pub const GREETING_WAIT: Duration = Duration::from_secs(2);
 /// How long a durable call of a lone node may wait for the disk.

@@ -13,7 +13,8 @@ pub use desk::PresenceDesk;
 use crate::{
     auth::Identity,
     config::limits::{
-        CATCH_UP_WAIT, RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES, RESUME_PAGE_EVENTS,
+        RESUME_AHEAD_ENTRIES, RESUME_AHEAD_WAIT, RESUME_MESSAGE_BYTES, RESUME_MESSAGE_FRAMES, RESUME_PAGE_BYTES,
+        RESUME_PAGE_EVENTS,
     },
     protocol::{
         BadFrame, Cursor, Edition, Endpoint, Pos, SessionId, Tenant, Token, UserId,
@@ -196,12 +197,18 @@ impl Endpoints {
         Ok(self.records.cursor(at))
     }
 
-    /// Another node may have shown a client more than this one has applied: waits for it, a while.
-    pub async fn catch_up_to(&self, cursor: Cursor) {
-        if cursor.history == self.records.history() {
-            // Too late, or a position that is none of ours: the client is told that its way back is not known.
-            let _ = self.records.applied_at_least(cursor.pos.index(), CATCH_UP_WAIT).await;
+    /// Waits for this node to come up to a cursor that was had at another, which was ahead of it; whether it has. A
+    /// cursor that no node can have given out is not waited for.
+    ///
+    /// # Errors
+    /// When rows can't be read.
+    pub async fn comes_up_to(&self, after: Cursor) -> Result<bool, AdmitError> {
+        let at = self.stands_at()?;
+        let lacking = after.pos.index().saturating_sub(at.pos.index());
+        if after.history != at.history || lacking == 0 || lacking > RESUME_AHEAD_ENTRIES {
+            return Ok(true);
         }
+        Ok(self.records.applied_at_least(after.pos.index(), RESUME_AHEAD_WAIT).await)
     }
 
     /// Whether everything that has happened since a cursor is still known.

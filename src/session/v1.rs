@@ -47,7 +47,12 @@ impl<P: Send + 'static> Task<P> {
         let (house, session) = (self.stay.house.clone(), self.stay.session.clone());
         let place = (house.endpoints.as_ref(), session.as_ref());
         if let Some(after) = after {
-            self.while_writing(house.endpoints.catch_up_to(after)).await;
+            // Meanwhile nothing durable goes out: the journal has it.
+            session.skip();
+            if !self.while_writing(house.endpoints.comes_up_to(after)).await? {
+                // Saying that the way is not known would turn the client back: another node knows it.
+                return Err(End::Ours(Close::LostPlace));
+            }
         }
         let Some(mut after) = resume::begin(place, after, id.as_deref())? else { return Ok(()) };
         loop {

@@ -1,7 +1,7 @@
 //! A node that was away comes back: by the log, or, when that has been cut meanwhile, by a snapshot.
 
 use crate::{
-    harness::{Cluster, notification, titles},
+    harness::{Cluster, free_addresses, notification, options, titles},
     support::{Api, User, until},
 };
 use reqwest::Method;
@@ -73,6 +73,51 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot_and_its_sessions_are_told
     tokio::task::block_in_place(|| cluster.nodes[away].kill_and_restart());
     assert_eq!(titles(&cluster.api(away), "1").await, expected);
     assert_eq!(files(&cluster.nodes[away].data_dir().join("snapshots"), ".tmp"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_catches_up_with_a_cluster_whose_founders_are_gone() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    // One of them sleeps while the two others are replaced: it knows nobody who is left.
+    let away = 2;
+    cluster.nodes[away].pause();
+    let addresses = free_addresses(3);
+    let join = |cluster: &mut Cluster, id: usize| {
+        let settings = options(id, &addresses[id - 4]).set("CLUSTER__JOIN", cluster.addresses[0].clone());
+        let mut node = settings.prepare();
+        node.start();
+        cluster.nodes.push(node);
+    };
+    let api = cluster.api(0);
+    tokio::task::block_in_place(|| {
+        join(&mut cluster, 4);
+        join(&mut cluster, 5);
+    });
+    api.notify("1", "before").await;
+    for gone in [0, 1] {
+        let voters = 5 - gone;
+        let api = cluster.api(3);
+        until("every node votes", || async {
+            let members = api.get("/cluster").await.body["members"].as_array().cloned().unwrap_or_default();
+            let count = members.iter().filter(|member| member["role"] == "voter").count();
+            (count == voters).then_some(())
+        })
+        .await;
+        let path = format!("/cluster/members/{}", gone + 1);
+        until("a founder is removed", || async { (api.delete(&path).await.status == 200).then_some(()) }).await;
+        tokio::task::block_in_place(|| cluster.nodes[gone].ended());
+    }
+    cluster.addresses[0].clone_from(&addresses[0]);
+    cluster.api(3).notify("1", "after").await;
+    let expected = titles(&cluster.api(3), "1").await;
+    // It has all of the log to read, from when there were other nodes.
+    tokio::task::block_in_place(|| join(&mut cluster, 6));
+    cluster.nodes[away].resume();
+    for n in [away, 5] {
+        let api = cluster.api(n);
+        until("caught up", || async { (api.get_root("/readyz").await.status == 200).then_some(()) }).await;
+        until("what was stored", || async { (titles(&api, "1").await == expected).then_some(()) }).await;
+    }
 }
 
 fn files(dir: &Path, ending: &str) -> Vec<String> {

@@ -178,6 +178,11 @@ impl Server {
         self.running.is_some()
     }
 
+    /// Whether the process has ended by itself; [`Self::ended`] says how.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| running.child.try_wait().is_ok_and(|status| status.is_some()))
+    }
+
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
         let program = env!("CARGO_BIN_EXE_carillon");

@@ -133,8 +133,10 @@ pub(crate) fn judge(own: &Party, own_as: NodeId, (other, known, kind): (&Party, 
     if known.incarnation.is_some_and(|incarnation| incarnation != other.incarnation) {
         return Err(Refusal::Wiped { node: other.node });
     }
-    // A node without a cluster takes its first one from whoever has the secret.
-    if own.cluster.is_some() && !known.is_member && kind != Kind::Join {
+    // A node without a cluster takes its first one from whoever has the secret. One that names this cluster belongs to it,
+    // or did: that this node does not know it only says that it is behind, and nobody else may have what it lacks.
+    let is_of_cluster = own.cluster.is_none() || other.cluster == own.cluster;
+    if !is_of_cluster && !known.is_member && kind != Kind::Join {
         return Err(Refusal::NotMember { node: other.node });
     }
     Ok(())
@@ -256,7 +258,8 @@ mod tests {
                 Kind::Join,
                 Some(Refusal::Removed { node: 2 }),
             ),
-            (&own, 1, two.clone(), stranger, Kind::Raft, Some(Refusal::NotMember { node: 2 })),
+            (&own, 1, party(2, None), stranger, Kind::Raft, Some(Refusal::NotMember { node: 2 })),
+            (&own, 1, two.clone(), stranger, Kind::Raft, None),
             (&own, 1, party(2, None), stranger, Kind::Join, None),
             (&fresh, 1, two.clone(), stranger, Kind::Raft, None),
         ];
