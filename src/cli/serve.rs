@@ -150,6 +150,7 @@ fn failure(error: &ServerError) -> Failure {
         | ServerError::Start(
             StartError::Refused(_)
             | StartError::NeedsCluster { .. }
+            | StartError::TooOld { .. }
             | StartError::Identity(IdentityError::OtherNode { .. }),
         ) => Exit::Config,
         ServerError::Start(StartError::Recover(recover)) if recover.is_damage() => Exit::Data,

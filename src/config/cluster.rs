@@ -3,7 +3,7 @@
 use super::{
     Config,
     checks::Checks,
-    limits::{PEER_ADDRESS_BYTES_MAX, PEERS_MAX},
+    limits::{FEATURES, PEER_ADDRESS_BYTES_MAX, PEERS_MAX},
     mistake::Mistake,
     raw::Node,
     schema::{Kind, Setting, address, filled, integer, switch},
@@ -37,6 +37,8 @@ pub struct Cluster {
     pub election_max_ms: u64,
     /// Where clients reach this node: `wss://host[:port]`.
     pub public_url: Option<String>,
+    /// What this node understands at most: held back, a release can be taken back.
+    pub feature_level: u32,
     /// How long a node that the leader does not answer goes on to publish ephemeral events.
     pub fence_ms: u64,
     /// How long a node may be silent before the leader marks it down; longer than `fence_ms`.
@@ -83,6 +85,7 @@ impl Default for Cluster {
             election_min_ms: 250,
             election_max_ms: 500,
             public_url: None,
+            feature_level: FEATURES,
             fence_ms: 1_000,
             down_ms: 1_400,
             snapshot_bytes_per_second: 64 << 20,
@@ -206,6 +209,15 @@ pub(super) static CLUSTER: &[Setting] = &[
         100..=20_000,
         "Longest; divided among the nodes by their ids. A lost leader is replaced after about twice a node's own time."
     ),
+    Setting {
+        path: "cluster.feature_level",
+        doc: "What this node takes part in at most. Held back on one node, it keeps the others from what an older release does not understand, so that an upgrade can be undone.",
+        kind: Kind::Integer {
+            range: 1..=FEATURES as u64,
+            get: |config| config.cluster.feature_level.into(),
+            set: |config, value| config.cluster.feature_level = u32::try_from(value).unwrap_or(FEATURES),
+        },
+    },
     integer!(
         cluster.fence_ms,
         600..=30_000,

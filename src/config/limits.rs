@@ -234,6 +234,13 @@ pub const LINK_EVENTS_MAX: usize = 4_096;
 pub const LINK_EVENT_BYTES_MAX: usize = 8 << 20;
 /// One piece of a snapshot on its way.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// The feature level that this program understands.
+///
+/// | level | since | what |
+/// |---|---|---|
+/// | 1 | the first cluster | everything that is not named below |
+/// | 2 | | [`crate::records::Op::EndStays`]: users of a lost node go offline many at a time |
+pub const FEATURES: u32 = 2;
 /// Events that wait to be sent to other nodes.
 pub const OUTWARD_QUEUE_MAX: usize = 8_192;
 /// Events of other nodes that wait to be published here; then their links wait.

@@ -2,7 +2,7 @@
 
 use super::{
     Batch, CLUSTER, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory,
-    erase, groups, idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node,
+    erase, features, groups, idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node,
     subscriptions, tickets, txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
@@ -158,6 +158,8 @@ impl<S: Read> Step<'_, '_, S> {
             Op::EditGroups { node, epoch, joined, left } => groups::edit(self, (*node, *epoch), (joined, left)),
             Op::PruneGroups { groups } => groups::prune(self, groups),
             Op::ShowGroups { node, epoch } => groups::show(self, (*node, *epoch)),
+            Op::RaiseFeatures { level } => features::raise(self, *level),
+            Op::EndStays { stays } => presence::end_stays(self, stays),
             Op::MarkDown { node, epoch } => groups::mark_down(self, (*node, *epoch)),
         }
     }

@@ -285,6 +285,17 @@ pub enum Op {
         /// Which boot.
         epoch: u64,
     },
+    /// Every member understands this much.
+    RaiseFeatures {
+        /// See [`super::features`].
+        level: u32,
+    },
+    /// Users of the tenant are no longer where these boots had them, and go offline if they are nowhere else. From feature
+    /// level 2 on; before, each goes by an [`Op::GoOffline`].
+    EndStays {
+        /// User, node, boot.
+        stays: Vec<(UserId, NodeId, u64)>,
+    },
 }
 
 /// What stays of a user's notifications of one level.
@@ -351,6 +362,7 @@ impl Op {
             | Self::RaiseAlert { data, .. } => 2 * (ROW + data.len()),
             Self::NoteActivity { users } => users.len() * ROW,
             Self::EditGroups { joined, left, .. } => (1 + joined.len() + left.len()) * ROW,
+            Self::EndStays { stays } => (1 + stays.len()) * 2 * ROW,
             Self::PruneGroups { groups } => (1 + groups.len()) * ROW,
             Self::Import { records, .. } => records.iter().map(|record| ROW + record.len()).sum(),
             _ => ROW,

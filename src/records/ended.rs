@@ -2,7 +2,7 @@
 //! Whoever leads takes that away, once the grace time is over.
 
 use super::{
-    Op, ProposeError, Records, RecordsError, groups,
+    Op, ProposeError, Records, RecordsError, features, groups,
     keys::{Key, Table, tenant_and_user},
     presence,
     rows::Presence,
@@ -91,15 +91,36 @@ async fn round(records: &Records, ended: &Ended) -> Result<(), SweepError> {
 }
 
 async fn end(records: &Records, goings: &[(Tenant, UserId, presence::Boot)]) -> Result<(), SweepError> {
-    let mut pending = Vec::with_capacity(goings.len());
-    for (tenant, user, (node, epoch)) in goings {
-        let op = Op::GoOffline { user: user.clone(), node: *node, epoch: *epoch, seen: None, activity: None };
-        pending.push(records.start(tenant, op, None)?);
+    let ops = if records.read(|rows| features::level(rows))? >= features::END_STAYS {
+        together(goings)
+    } else {
+        one_by_one(goings)
+    };
+    let mut pending = Vec::with_capacity(ops.len());
+    for (tenant, op) in ops {
+        pending.push(records.start(&tenant, op, None)?);
     }
     for going in pending {
         going.outcome().await?;
     }
     Ok(())
+}
+
+fn together(goings: &[(Tenant, UserId, presence::Boot)]) -> Vec<(Tenant, Op)> {
+    let mut stays: BTreeMap<Tenant, Vec<(UserId, NodeId, u64)>> = BTreeMap::new();
+    for (tenant, user, (node, epoch)) in goings {
+        stays.entry(tenant.clone()).or_default().push((user.clone(), *node, *epoch));
+    }
+    stays.into_iter().map(|(tenant, stays)| (tenant, Op::EndStays { stays })).collect()
+}
+
+/// As nodes understand it that don't know [`Op::EndStays`].
+fn one_by_one(goings: &[(Tenant, UserId, presence::Boot)]) -> Vec<(Tenant, Op)> {
+    let going = |(tenant, user, (node, epoch)): &(Tenant, UserId, presence::Boot)| {
+        let op = Op::GoOffline { user: user.clone(), node: *node, epoch: *epoch, seen: None, activity: None };
+        (tenant.clone(), op)
+    };
+    goings.iter().map(going).collect()
 }
 
 async fn prune(records: &Records) -> Result<(), SweepError> {

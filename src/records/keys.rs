@@ -41,6 +41,7 @@ pub(crate) enum Table {
     Groups = 60,
     Absences = 61,
     Shown = 62,
+    Features = 63,
 }
 
 impl Table {
@@ -78,6 +79,7 @@ impl Table {
         Self::Groups,
         Self::Absences,
         Self::Shown,
+        Self::Features,
     ];
 }
 

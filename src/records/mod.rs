@@ -11,6 +11,7 @@ pub mod directory;
 pub mod effect;
 pub mod ended;
 pub mod erase;
+pub mod features;
 pub mod groups;
 mod handle;
 mod idempotency;

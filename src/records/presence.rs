@@ -71,6 +71,16 @@ pub(crate) fn go_offline<S: Read>(
     Ok(Reply::Done)
 }
 
+pub(crate) fn end_stays<S: Read>(
+    step: &mut Step<'_, '_, S>,
+    stays: &[(UserId, NodeId, u64)],
+) -> Result<Reply, RecordsError> {
+    for (user, node, epoch) in stays {
+        go_offline(step, user, (*node, *epoch), (None, None))?;
+    }
+    Ok(Reply::Done)
+}
+
 /// Tells everybody that a user has gone, if they were told that the user had come.
 pub(crate) fn announce_offline<S: Read>(
     step: &mut Step<'_, '_, S>,

@@ -19,6 +19,7 @@ const LEFT_BEHIND: &[Table] = &[
     Table::Groups,
     Table::Absences,
     Table::Shown,
+    Table::Features,
 ];
 
 /// A backup's row as the restored node `node` has it; `None` if it has none.

@@ -5,6 +5,7 @@ use crate::{
     support::{
         Options, Server,
         program::{Run, carillon, command, run},
+        until,
     },
 };
 use std::path::Path;
@@ -73,15 +74,15 @@ async fn a_lost_majority_is_recovered_by_naming_what_is_given_up_and_not_otherwi
     let another: Server = tokio::task::block_in_place(|| another.start());
     server.api().notify("1", "of two").await;
     assert_eq!(titles(&another.api(), "1").await.len(), 11);
+    // One of the lost ones finds the new cluster where it knew a node of the old one.
     let lost = (left + 1) % 3;
-    cluster.nodes[lost].set("CLUSTER__PEERS", "");
-    cluster.nodes[lost].set("CLUSTER__JOIN", &addresses[0]);
+    let own = &cluster.addresses[lost];
+    cluster.nodes[lost].set("CLUSTER__PEERS", format!("{}={own},{}={}", lost + 1, left + 1, addresses[0]));
     cluster.nodes[lost].launch();
-    let refused = crate::support::until("it is refused", || async {
-        let said = cluster.nodes[lost].log();
-        said.contains("another cluster").then_some(said)
-    });
-    refused.await;
+    until("it is refused", || async {
+        cluster.nodes[lost].log().contains("two clusters have the same secret").then_some(())
+    })
+    .await;
     alone_is_refused(home.path(), Options::default()).await;
 }
 

@@ -168,7 +168,12 @@ impl Model {
                 }
                 Reply::Done
             }
-            Op::EditGroups { .. } | Op::PruneGroups { .. } | Op::ShowGroups { .. } | Op::MarkDown { .. } => {
+            Op::EditGroups { .. }
+            | Op::PruneGroups { .. }
+            | Op::ShowGroups { .. }
+            | Op::MarkDown { .. }
+            | Op::RaiseFeatures { .. }
+            | Op::EndStays { .. } => {
                 unreachable!("groups have tests of their own")
             }
             // Its own check holds the journal against what was announced.

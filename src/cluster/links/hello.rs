@@ -47,6 +47,10 @@ pub(crate) struct Party {
     pub(crate) epoch: u64,
     /// `None`: it belongs to none yet.
     pub(crate) cluster: Option<ClusterId>,
+    /// What it understands ([`crate::records::features`]).
+    pub(crate) features: u32,
+    /// What it knows every member of its cluster to understand.
+    pub(crate) level: u32,
 }
 
 /// What the dialer says.
@@ -95,6 +99,11 @@ pub(crate) enum Refusal {
         "node {node} is no member of this cluster: add it with `carillon cluster add {node} HOST:PORT`, or start it with --join"
     )]
     NotMember { node: NodeId },
+    #[error(
+        "node {node} understands feature level {features}, and the cluster is at level {level} already: run a newer release \
+         there, or a larger cluster.feature_level"
+    )]
+    TooOld { node: NodeId, features: u32, level: u32 },
 }
 
 impl Refusal {
@@ -126,6 +135,11 @@ pub(crate) fn judge(own: &Party, own_as: NodeId, (other, known, kind): (&Party, 
         && ours != theirs
     {
         return Err(Refusal::OtherCluster { ours, theirs });
+    }
+    for (node, ahead) in [(other, own), (own, other)] {
+        if node.features < ahead.level && own.cluster.is_some() {
+            return Err(Refusal::TooOld { node: node.node, features: node.features, level: ahead.level });
+        }
     }
     if known.is_removed {
         return Err(Refusal::Removed { node: other.node });
@@ -215,7 +229,7 @@ mod tests {
     }
 
     fn party(node: NodeId, cluster: Option<ClusterId>) -> Party {
-        Party { node, incarnation: [u8::try_from(node).expect("small"); 16], epoch: 1, cluster }
+        Party { node, incarnation: [u8::try_from(node).expect("small"); 16], epoch: 1, cluster, features: 2, level: 1 }
     }
 
     #[test]
@@ -257,6 +271,22 @@ mod tests {
                 Known { is_removed: true, ..stranger },
                 Kind::Join,
                 Some(Refusal::Removed { node: 2 }),
+            ),
+            (
+                &own,
+                1,
+                Party { features: 0, ..two.clone() },
+                member,
+                Kind::Raft,
+                Some(Refusal::TooOld { node: 2, features: 0, level: 1 }),
+            ),
+            (
+                &own,
+                1,
+                Party { level: 3, ..two.clone() },
+                member,
+                Kind::Raft,
+                Some(Refusal::TooOld { node: 1, features: 2, level: 3 }),
             ),
             (&own, 1, party(2, None), stranger, Kind::Raft, Some(Refusal::NotMember { node: 2 })),
             (&own, 1, two.clone(), stranger, Kind::Raft, None),

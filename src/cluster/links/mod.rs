@@ -18,7 +18,7 @@ use super::identity::{Identity, Incarnation};
 use crate::{
     config::{self, limits::LINK_HANDSHAKE_TIMEOUT},
     protocol::NodeId,
-    records::members,
+    records::{features, members},
     telemetry::names,
 };
 use bytes::Bytes;
@@ -55,6 +55,7 @@ pub struct Links {
 struct Inner {
     identity: Arc<Identity>,
     epoch: u64,
+    features: u32,
     prover: Prover,
     tls: Option<tls::LinkTls>,
     tables: Tables,
@@ -111,6 +112,7 @@ impl Links {
         let inner = Inner {
             identity: parts.identity,
             epoch: parts.epoch,
+            features: parts.settings.feature_level,
             prover: Prover::new(&parts.settings.secret),
             tls: parts.settings.tls.as_ref().map(tls::LinkTls::new).transpose()?,
             tables: parts.tables,
@@ -239,7 +241,12 @@ impl Links {
     fn own(&self) -> Party {
         let identity = &self.inner.identity;
         let (node, incarnation) = (identity.node(), identity.incarnation());
-        Party { node, incarnation, epoch: self.inner.epoch, cluster: identity.cluster() }
+        let level = features::level(&self.inner.tables.reader()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the cluster's feature level cannot be read");
+            1
+        });
+        let (epoch, cluster, features) = (self.inner.epoch, identity.cluster(), self.inner.features);
+        Party { node, incarnation, epoch, cluster, features, level }
     }
 
     fn known(&self, node: NodeId) -> Known {

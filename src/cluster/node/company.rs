@@ -10,6 +10,7 @@ use crate::{
     cluster::{
         counts::Counts,
         edges::EdgeKeeper,
+        features::Raiser,
         identity::{ClusterId, Identity},
         inward::{self, Tellers},
         leader::{Leadership, Route},
@@ -24,7 +25,7 @@ use crate::{
     },
     config::{self, limits::OUTWARD_QUEUE_MAX},
     protocol::{NodeId, Tenant},
-    records::{Op, ProposeError, Records, Rejection, Reply, journal, members, presence},
+    records::{Op, ProposeError, Records, Rejection, Reply, features, journal, members, presence},
 };
 use carillon_storage::{log::Log, snapshot::Snapshots, tables::Tables};
 use std::{
@@ -74,6 +75,8 @@ pub struct ClusterStatus {
     pub term: u64,
     /// The last entry that this node has applied.
     pub applied_index: u64,
+    /// What every member understands.
+    pub feature_level: u32,
     /// Everybody, this node included.
     pub members: Vec<MemberStatus>,
 }
@@ -86,6 +89,10 @@ impl Prepared {
         (log, tables, applied): (&Log, &Tables, watch::Receiver<u64>),
     ) -> Result<Self, StartError> {
         let settings = &around.config.cluster;
+        let level = features::level(&tables.reader())?;
+        if level > settings.feature_level {
+            return Err(StartError::TooOld { level, features: settings.feature_level });
+        }
         let state = log.state();
         let node = identity.node();
         let known = presence::epoch_of(&tables.reader(), node)?;
@@ -151,6 +158,9 @@ impl Prepared {
         tracker.spawn(outward.run(line, shutdown.clone()));
         tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
         tracker.spawn(leases.watch(shutdown.clone()));
+        let (leadership, records) = (leadership.clone(), records.clone());
+        let raiser = Raiser { leadership, links: links.clone(), records, own: settings.feature_level };
+        tracker.spawn(raiser.run(shutdown.clone()));
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
         tracker.spawn(membership.clone().follow(shutdown.clone()));
         tracker.spawn(membership.clone().promote(shutdown.clone()));
@@ -312,6 +322,7 @@ impl Node {
             leader: metrics.current_leader,
             term: metrics.current_term,
             applied_index: metrics.last_applied.map_or(0, |id| id.index),
+            feature_level: self.records.read(|rows| features::level(rows)).unwrap_or(1),
             members: self.company.as_ref().map_or_else(Vec::new, |company| company.membership.status()),
         }
     }

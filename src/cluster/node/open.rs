@@ -76,6 +76,17 @@ pub enum StartError {
         /// Its members.
         nodes: String,
     },
+    /// The rows have what this program does not understand.
+    #[error(
+        "the cluster is at feature level {level}, and this node takes part up to {features}: run a newer release, or raise \
+         cluster.feature_level"
+    )]
+    TooOld {
+        /// Of the cluster.
+        level: u32,
+        /// Of this node.
+        features: u32,
+    },
     /// The cluster does not take this node.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),

@@ -49,6 +49,7 @@ pub(in crate::http) const STATUS: Operation =
             Field::required("leader", Kind::OneOf(&[NODE, Kind::Null]), ""),
             Field::required("term", COUNT, ""),
             Field::required("applied_index", COUNT, ""),
+            Field::required("feature_level", COUNT, "What every member understands."),
             Field::required("members", Kind::Many { of: &MEMBER, min: 0, max: UNBOUNDED, distinct: false }, ""),
         ]),
     );
@@ -88,6 +89,7 @@ pub(in crate::http) async fn status(request: Request) -> Result<Answer, ApiError
         "leader": status.leader,
         "term": status.term,
         "applied_index": status.applied_index,
+        "feature_level": status.feature_level,
         "members": members,
     })))
 }
