@@ -15,7 +15,7 @@ const RESET_PAUSE_MAX_MS: u64 = 300;
 /// What is left of a full disk: less than the reserve, or nothing, so that it ends the node sooner or later.
 const LEFT_BYTES: [u64; 2] = [6 << 20, 0];
 /// What a damaged file keeps whole at its beginning: its header.
-const HEADER_BYTES: u64 = 64;
+const HEADER_BYTES: usize = 64;
 
 /// What was broken.
 #[derive(Debug, Default)]
@@ -165,25 +165,30 @@ fn damage(member: &mut Member, files: Files, random: &mut Random) -> Option<Opti
     member.server.kill();
     let dir = member.server.data_dir();
     match files {
-        Files::Tables => flip(&dir.join("tables/db"), 8, random),
+        Files::Tables => {
+            flip(&dir.join("tables/db"), 4_096, random);
+            // Bits alone may hit what is not needed, or only send the tables back to an older state of theirs.
+            fs::remove_file(dir.join("tables/COMPLETE")).expect("removed");
+        }
         Files::Log => {
             let mut segments = names(&dir.join("log"), ".seg");
             segments.sort();
-            flip(&dir.join("log").join(&segments[0]), 200, random);
+            flip(&dir.join("log").join(&segments[0]), 1_024, random);
         }
     }
     tokio::task::block_in_place(|| member.server.try_start()).err().map(|ended| ended.code)
 }
 
-/// Turns so many bits over, wherever in the part that is not empty.
-fn flip(file: &Path, bits: u64, random: &mut Random) {
+/// Turns a bit over in every so many bytes of the part that is not empty: much of a file may be of no use any more.
+fn flip(file: &Path, every: u64, random: &mut Random) {
     let mut bytes = fs::read(file).expect("read");
-    let used = bytes.iter().rposition(|byte| *byte != 0).expect("not empty") as u64;
-    for _ in 0..bits {
-        let at = HEADER_BYTES + random.below(used.saturating_sub(HEADER_BYTES).max(1));
-        if let Some(byte) = usize::try_from(at).ok().and_then(|at| bytes.get_mut(at)) {
-            *byte ^= 1 << random.below(8);
-        }
+    let used = bytes.iter().rposition(|byte| *byte != 0).expect("not empty");
+    for piece in bytes[..used].chunks_mut(usize::try_from(every).expect("small")).skip(1) {
+        let at = random.index(piece.len());
+        piece[at] ^= 1 << random.below(8);
+    }
+    if let Some(byte) = bytes.get_mut(HEADER_BYTES..used).and_then(|body| body.last_mut()) {
+        *byte ^= 1;
     }
     fs::write(file, bytes).expect("written");
 }
