@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run run-cluster test verify fix bench chaos test-browser test-balancers
+.PHONY: help run run-cluster test verify fix bench chaos chaos-planted test-browser test-balancers
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,9 @@ bench: ## measures the release build; SCENARIO=fanout (others: cargo run -p cari
 chaos: ## breaks everything around a cluster, one after the other; MINUTES=10 NODES=3, SEED=… has a run again, FLAGS=--release
 	CARILLON_TEST_MINUTES=$(or $(MINUTES),10) CARILLON_TEST_NODES=$(NODES) CARILLON_SEED=$(SEED) \
 		$(CARGO) test $(FLAGS) --locked --test chaos whatever_breaks -- --nocapture
+
+chaos-planted: ## puts four bugs into builds of their own, and checks that the harness of `make chaos` finds each
+	sh tests/chaos/planted.sh
 
 test-browser: ## a real Chromium: a page of the old stack; two windows, and a kill between them; needs Node.js, npm and Chromium
 	$(CARGO) build --locked

@@ -63,6 +63,7 @@ pub mod endpoints;
 pub mod http;
 pub mod jwks;
 pub mod outbound;
+mod planted;
 pub mod protocol;
 pub mod records;
 pub mod session;

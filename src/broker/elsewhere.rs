@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     config::limits::GREETING_WAIT,
+    planted::{self, Bug},
     protocol::{Close, Group},
     tally::{Elsewhere, Tally},
 };
@@ -87,7 +88,7 @@ impl Broker {
             return Err(NoPlace);
         }
         let (interest, waits) = place.interests.take(group);
-        if let Some(waits) = waits {
+        if let Some(waits) = waits.filter(|_| !planted::has(Bug::GreetEarly)) {
             tokio::time::timeout(GREETING_WAIT, waits).await.map_err(|_| NoPlace)?.map_err(|_| NoPlace)?;
         }
         // What was known counts for nothing if the others have given this node up meanwhile.

@@ -10,7 +10,10 @@ use super::{
     rows::Node,
     txn::{self, Row, get, rows_after},
 };
-use crate::protocol::{Group, GroupName, NodeId};
+use crate::{
+    planted::{self, Bug},
+    protocol::{Group, GroupName, NodeId},
+};
 use carillon_storage::tables::Read;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +61,9 @@ pub(crate) fn edit<S: Read>(
         for name in names {
             let group = Group { tenant: step.tenant.clone(), name: name.clone() };
             change(step, &group, |nodes| {
+                if planted::has(Bug::StaleEdge) && nodes.iter().any(|(of, _)| *of == node) {
+                    return;
+                }
                 nodes.retain(|(of, _)| *of != node);
                 if has_members {
                     nodes.push((node, epoch));
@@ -87,7 +93,7 @@ fn change<S: Read>(
     edit(&mut nodes);
     let mut after = GroupNodes::default();
     for (node, epoch) in nodes {
-        if standing(step.txn, node)? == Some(epoch) {
+        if standing(step.txn, node)? == Some(epoch) || planted::has(Bug::StaleEdge) {
             after.nodes.push((node, epoch));
         }
     }

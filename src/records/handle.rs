@@ -4,6 +4,7 @@ use super::{
     Command, Committed, Idempotency, Op, Pending, Progress, ProposeError, Proposer, RecordsError, Roster, roster,
 };
 use crate::{
+    planted::{self, Bug},
     protocol::{Cursor, NodeId, Pos, Tenant, UserId},
     wall_clock::now,
 };
@@ -81,6 +82,12 @@ impl Records {
     /// # Errors
     /// When it was not taken.
     pub fn start(&self, tenant: &Tenant, op: Op, idempotency: Option<Idempotency>) -> Result<Pending, ProposeError> {
+        let idempotency = idempotency.map(|mut idempotency| {
+            if planted::has(Bug::ForgetKey) {
+                idempotency.key[0] ^= u8::try_from(self.node & 0xff).unwrap_or(0);
+            }
+            idempotency
+        });
         self.proposer.start(Command { tenant: tenant.clone(), at: now(), idempotency, op })
     }
 

@@ -16,8 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Knows nobody's question; named by whoever asks one.
     ("outbound", &["config"]),
     ("jwks", &["auth", "config", "outbound", "telemetry"]),
-    ("records", &["config", "protocol", "tally", "wall_clock"]),
-    ("broker", &["config", "protocol", "tally", "telemetry"]),
+    ("records", &["config", "planted", "protocol", "tally", "wall_clock"]),
+    ("broker", &["config", "planted", "protocol", "tally", "telemetry"]),
     ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry", "wall_clock"]),
     ("session", &["auth", "broker", "config", "endpoints", "jwks", "protocol", "telemetry", "wall_clock"]),
     (
@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "transport",
         &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "wall_clock", "webhook"],
     ),
-    ("cluster", &["broker", "config", "protocol", "records", "tally", "telemetry", "wall_clock"]),
+    ("cluster", &["broker", "config", "planted", "protocol", "records", "tally", "telemetry", "wall_clock"]),
     (
         "http",
         &[

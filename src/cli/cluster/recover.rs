@@ -6,6 +6,7 @@ use crate::{
     cluster::{self, Stopped},
     protocol::NodeId,
 };
+use carillon_storage::snapshot;
 use clap::Args;
 use std::{fmt::Write, path::PathBuf};
 
@@ -41,7 +42,7 @@ pub(super) fn run(arguments: &Recover) -> Result<(), Failure> {
         let made = stopped.back_up(&copy).await.map_err(|error| backup::offline_failure(&error))?;
         let restored = cluster::restore(&made.1.path, into, Some(node));
         // A copy that is left behind is in the way of the next attempt, and says so.
-        let _ = std::fs::remove_file(&copy);
+        let _ = snapshot::remove(&copy);
         restored.map_err(|error| backup::restore_failure(&error, &copy))?;
         print(&format!(
             "{into} is node {node} as a cluster of its own, as of term {term}, entry {index}. {old} is as it was. Start \

@@ -71,6 +71,14 @@ pub enum SnapshotError {
     },
 }
 
+/// Removes a file that is needed no more; that it is gone already is fine.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove(file: &Path) -> Result<(), SnapshotError> {
+    files::remove_if_there(file).map_err(SnapshotError::io("remove", file))
+}
+
 impl SnapshotError {
     fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
