@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 const NOTIFICATIONS: &str = "/ws/notifications/";
 /// Joins in the proof of the greeting, by so many at once.
-const JOINS: u64 = 1_500;
+const JOINS: u64 = 2_000;
 const JOINERS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,8 +3,9 @@
 
 use crate::{
     harness::{Cluster, assert_reached},
-    support::{ALICE, BOB, ROOT, Socket, V1Socket, until},
+    support::{ALICE, BOB, ROOT, Socket, User, V1Socket, until},
 };
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 const PRESENCE: &str = "/ws/presence/";
@@ -193,4 +194,33 @@ async fn a_node_that_stops_tells_its_sessions_where_to_go_and_nobody_waits_for_i
     // It would not be marked down for a minute: it has said so itself.
     let mut bob = cluster.nodes[stay[0]].greeted(NOTIFICATIONS, BOB).await;
     bob.expect_nothing(&cluster.api(stay[0])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_reconnects_after_a_nodes_death_is_few_entries() {
+    const PEOPLE: usize = 200;
+    let mut cluster = tokio::task::block_in_place(|| Cluster::start_with(|o| o.set("PRESENCE__GRACE_SECONDS", 30)));
+    let gone = cluster.others(cluster.leader().await)[0];
+    let alive = cluster.others(gone);
+    let ids: Vec<String> = (0..PEOPLE).map(|n| format!("p{n}")).collect();
+    let come = |n: usize, at: std::net::SocketAddr| {
+        let id = ids[n].clone();
+        async move {
+            let mut socket = Socket::connect(at, PRESENCE, User::named(&id)).await;
+            socket.skip_greeting().await;
+            socket
+        }
+    };
+    let addresses: Vec<_> = cluster.nodes.iter().map(|node| node.address()).collect();
+    let _before = join_all((0..PEOPLE).map(|n| come(n, addresses[gone]))).await;
+    let mut watcher = cluster.nodes[alive[0]].greeted(PRESENCE, ROOT).await;
+    let index = |stats: &Value| stats["log"]["applied_index"].as_u64().expect("an index");
+    let api = cluster.api(alive[0]);
+    let begun = index(&api.get("/stats").await.ok());
+    tokio::task::block_in_place(|| cluster.nodes[gone].kill());
+    let _after = join_all((0..PEOPLE).map(|n| come(n, addresses[alive[n % 2]]))).await;
+    let entries = index(&api.get("/stats").await.ok()) - begun;
+    assert!(entries < PEOPLE as u64 / 2, "{entries} entries for {PEOPLE} people");
+    // They were online all the time.
+    watcher.expect_nothing(&api).await;
 }
