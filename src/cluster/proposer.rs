@@ -14,9 +14,8 @@ use super::{
 };
 use crate::{
     config::limits::{COMMIT_TIMEOUT, DISK_TIMEOUT},
-    planted::{self, Bug},
-    protocol::{Pos, Timestamp, UserId},
-    records::{Batch, Command, Committed, Proposal, ProposeError, Reply},
+    protocol::Pos,
+    records::{Batch, Command, Committed, Proposal, ProposeError},
 };
 use bytes::Bytes;
 use std::{collections::VecDeque, time::Duration};
@@ -303,7 +302,7 @@ impl Answers {
         for waiting in &mut self.0 {
             if let Some((_, answer)) = waiting.take_if(|(until, _)| *until <= Instant::now()) {
                 // The caller may have gone.
-                let _ = answer.send(planted_answer().ok_or(ProposeError::OutcomeUnknown));
+                let _ = answer.send(Err(ProposeError::OutcomeUnknown));
             }
         }
         self.0.iter().all(Option::is_none)
@@ -316,13 +315,6 @@ impl Answers {
             tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await;
         }
     }
-}
-
-/// What a node with a planted bug says that does not know. See [`Bug::AnswerAlone`].
-fn planted_answer() -> Option<Committed> {
-    let user = UserId::new("0").ok().filter(|_| planted::has(Bug::AnswerAlone))?;
-    let reply = Reply::Created { notifications: vec![(user, 1 << 40)], created_at: Timestamp(0) };
-    Some(Committed { pos: Pos::default(), reply, told: None })
 }
 
 /// Takes in what has come, up to what fits into an entry.

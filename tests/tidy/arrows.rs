@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "transport",
         &["auth", "config", "endpoints", "jwks", "protocol", "session", "telemetry", "wall_clock", "webhook"],
     ),
-    ("cluster", &["broker", "config", "planted", "protocol", "records", "tally", "telemetry", "wall_clock"]),
+    ("cluster", &["broker", "config", "protocol", "records", "tally", "telemetry", "wall_clock"]),
     (
         "http",
         &[
@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "cluster",
             "config",
             "endpoints",
+            "planted",
             "protocol",
             "records",
             "session",

@@ -6,8 +6,9 @@ use crate::{
     broker::Publication,
     config::limits::RECIPIENTS_WAIT,
     http::{Api, ApiError, answer::Answer},
-    protocol::{Group, GroupName, InV1, Tenant, event::EventFrames, frames},
-    records::{Idempotency, Pending, ProposeError, Reply, inbox},
+    planted::{self, Bug},
+    protocol::{Group, GroupName, InV1, Pos, Tenant, Timestamp, UserId, event::EventFrames, frames},
+    records::{Committed, Idempotency, Pending, ProposeError, Reply, inbox},
     tally::{Recipients, Tally},
 };
 use bytes::Bytes;
@@ -109,7 +110,10 @@ impl Started {
                 return Ok(Settled { reply: Reply::Done, is_replay: false, told, shape: Shape::Recipients });
             }
         };
-        let committed = pending.outcome().await?;
+        let committed = match pending.outcome().await {
+            Err(ProposeError::OutcomeUnknown) if planted::has(Bug::AnswerAlone) => made_up(&shape)?,
+            outcome => outcome?,
+        };
         let (reply, is_replay) = match committed.reply {
             Reply::Replayed(first) => (*first, true),
             reply => (reply, false),
@@ -138,6 +142,14 @@ impl Settled {
         }
         (Done { reply, recipients, is_replay }, shape)
     }
+}
+
+/// What a node says that has [`Bug::AnswerAlone`].
+fn made_up(shape: &Shape) -> Result<Committed, ProposeError> {
+    let user = UserId::new("0").ok().filter(|_| matches!(shape, Shape::Notification(_)));
+    let notifications = vec![(user.ok_or(ProposeError::OutcomeUnknown)?, 1 << 40)];
+    let reply = Reply::Created { notifications, created_at: Timestamp(0) };
+    Ok(Committed { pos: Pos::default(), reply, told: None })
 }
 
 /// When counting ends that begins now.
