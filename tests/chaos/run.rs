@@ -160,7 +160,8 @@ impl Run {
         self.cluster.whole().await;
         self.board.note(Event::Calm);
         self.report.silences.push((fault.name, self.board.longest_silence(begun)));
-        println!("{:7.1?} {}: {:?}", begun.elapsed(), fault.name, injected.victims);
+        let terms = self.cluster.leader().await.1.saturating_sub(before.term);
+        println!("{:7.1?} {}: {:?}, {terms} terms later", begun.elapsed(), fault.name, injected.victims);
         self.report.faults.push((fault.name, begun.elapsed()));
     }
 
@@ -249,7 +250,7 @@ impl Run {
         }
         for (name, mut silences) in all {
             silences.sort();
-            let at = |hundredths: usize| silences[(silences.len() - 1) * hundredths / 100];
+            let at = |hundredths: usize| silences[((silences.len() - 1) * hundredths).div_ceil(100)];
             println!(
                 "{name}: {} times, longest time without an answer p50 {:.2?}, p99 {:.2?}",
                 silences.len(),
