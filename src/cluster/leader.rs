@@ -5,7 +5,6 @@ use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
 use openraft::ServerState;
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
 
 /// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
 const ROOM_MIN: u64 = 4 << 20;
@@ -74,18 +73,18 @@ impl Leadership {
         self.route() == Some(Route::Here)
     }
 
-    /// Until when nobody else can have been elected, if this node leads.
-    pub(crate) fn lease_until(&self) -> Option<Instant> {
+    /// Those whose words count, this node maybe among them.
+    pub(crate) fn voters(&self) -> Vec<NodeId> {
+        self.inner.raft.metrics().borrow().membership_config.membership().voter_ids().collect()
+    }
+
+    /// Whether this node leads, and no majority has answered it for so long.
+    pub(crate) fn is_deaf(&self, limit: Duration) -> bool {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow();
-        if metrics.state != ServerState::Leader {
-            return None;
-        }
-        if metrics.membership_config.membership().voter_ids().eq([self.inner.node]) {
-            return Some(Instant::now() + self.inner.lease);
-        }
-        let heard = Duration::from_millis(metrics.millis_since_quorum_ack?);
-        Some(Instant::now() + self.inner.lease.checked_sub(heard)?)
+        let is_alone = metrics.membership_config.membership().voter_ids().eq([self.inner.node]);
+        let silence = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+        metrics.state == ServerState::Leader && !is_alone && silence.is_some_and(|silence| silence > limit)
     }
 
     /// The term in which this node leads, once it has applied everything of earlier terms.

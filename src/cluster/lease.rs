@@ -4,6 +4,8 @@
 //! one. A leader marks a node down that has not asked for longer than a lease lasts: by then the node has stopped
 //! publishing by itself, so nobody needs to wait for it. What makes that safe:
 //!
+//! - a leader's own lease counts from when a majority had asked it, as their echoes of its clock prove: whoever elects
+//!   another later had not by then;
 //! - a lease counts from when the node asked, and the silence of a node from when it was last granted one, which is later;
 //! - a leader that has condemned a boot of a node grants it no lease any more, and none to anybody before it has
 //!   applied what earlier leaders had condemned;
@@ -42,6 +44,8 @@ pub(crate) struct Leases {
 struct Inner {
     leadership: Leadership,
     records: Records,
+    /// Its clock, for echoes.
+    started: Instant,
     /// A node that has been silent for so long is marked down.
     down_after: Duration,
     term: Mutex<Term>,
@@ -53,6 +57,8 @@ struct Term {
     number: u64,
     since: Instant,
     granted: BTreeMap<NodeId, (u64, Instant)>,
+    /// When each asked, or later.
+    asked: BTreeMap<NodeId, Instant>,
     condemned: BTreeSet<Boot>,
     /// Entries in which nodes were marked down.
     marks: u64,
@@ -60,32 +66,56 @@ struct Term {
 
 impl Term {
     fn new(number: u64) -> Self {
-        Self { number, since: Instant::now(), granted: BTreeMap::new(), condemned: BTreeSet::new(), marks: 0 }
+        let (granted, asked, condemned) = Default::default();
+        Self { number, since: Instant::now(), granted, asked, condemned, marks: 0 }
     }
 }
 
 impl Leases {
     pub(crate) fn new(leadership: Leadership, records: Records, down_after: Duration) -> Self {
         let term = Mutex::new(Term::new(0));
-        Self { inner: Arc::new(Inner { leadership, records, down_after, term }) }
+        Self { inner: Arc::new(Inner { leadership, records, started: Instant::now(), down_after, term }) }
     }
 
-    /// Grants a lease, if this node leads and the boot counts.
-    pub(crate) fn grant(&self, (node, epoch): Boot) -> bool {
+    /// Grants a lease, if this node leads and the boot counts: what to echo with the next question. `echo` is what the
+    /// node was answered last.
+    pub(crate) fn grant(&self, (node, epoch): Boot, echo: Option<u64>) -> Option<u64> {
         let inner = &self.inner;
-        let Some(number) = inner.leadership.settled_term() else { return false };
+        let number = inner.leadership.settled_term()?;
         let mut term = inner.term.lock();
         if term.number != number {
             *term = Term::new(number);
         }
         if term.condemned.contains(&(node, epoch)) {
-            return false;
+            return None;
         }
-        let stands = inner.records.read(|rows| groups::standing(rows, node)).is_ok_and(|of| of == Some(epoch));
-        if stands {
-            term.granted.insert(node, (epoch, Instant::now()));
+        if inner.records.read(|rows| groups::standing(rows, node)).ok()? != Some(epoch) {
+            return None;
         }
-        stands
+        let now = Instant::now();
+        term.granted.insert(node, (epoch, now));
+        let clock = u64::try_from(now.duration_since(inner.started).as_millis()).unwrap_or(u64::MAX);
+        // One from another process's clock may lie ahead.
+        if let Some(asked) = echo.filter(|echo| *echo <= clock) {
+            term.asked.insert(node, inner.started + Duration::from_millis(asked));
+        }
+        Some(clock)
+    }
+
+    /// Until when this node, as the leader, holds a lease of this length itself.
+    pub(crate) fn own(&self, lease: Duration) -> Option<Instant> {
+        let inner = &self.inner;
+        let number = inner.leadership.settled_term()?;
+        let term = inner.term.lock();
+        let (own, now) = (inner.leadership.node(), Instant::now());
+        let asked = |voter: &NodeId| match term.asked.get(voter) {
+            _ if *voter == own => Some(now),
+            asked => asked.copied().filter(|_| term.number == number),
+        };
+        let voters = inner.leadership.voters();
+        let mut times: Vec<Option<Instant>> = voters.iter().map(asked).collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        times.get(voters.len() / 2).copied().flatten().map(|majority| majority + lease)
     }
 
     /// Marks silent nodes down while this one leads; ends with `shutdown`.

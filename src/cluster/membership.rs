@@ -25,6 +25,10 @@ use tokio_util::sync::CancellationToken;
 const PROMOTION_EVERY: Duration = Duration::from_millis(200);
 /// How often it is looked whether this node reaches a majority.
 const GUARD_EVERY: Duration = Duration::from_millis(50);
+/// A peer that was not heard for so long does not count as reached: two pings, and half of one.
+const HEARD_WITHIN: Duration = Duration::from_millis(1_250);
+/// A leader that no majority has answered for so long says no more that it lives.
+const DEAF_AFTER: Duration = Duration::from_millis(1_000);
 /// How long a majority must be reached again before this node may stand for election: until the leader, if there is one,
 /// has reached this node, too.
 const CONTENT_AFTER: Duration = Duration::from_millis(1_200);
@@ -112,10 +116,15 @@ impl Membership {
         loop {
             let voters = self.voters();
             let own = self.leadership.node();
-            let reached = voters.iter().filter(|id| **id == own || self.links.is_up(**id, Kind::Raft)).count();
+            let reached = voters
+                .iter()
+                .filter(|id| **id == own || self.links.was_heard_within(**id, Kind::Raft, HEARD_WITHIN))
+                .count();
             reached_since = if reached > voters.len() / 2 { reached_since.or(Some(Instant::now())) } else { None };
             let may_stand = voters.len() <= 1 || reached_since.is_some_and(|since| since.elapsed() >= CONTENT_AFTER);
             raft.runtime_config().elect(may_stand);
+            // Whoever hears a leader is content with it, even if it hears nobody itself: then it has to fall silent.
+            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER));
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(GUARD_EVERY) => {}

@@ -30,6 +30,8 @@ const COMMANDS_MAX: usize = 1_024;
 /// What the commands of one entry may weigh together ([`crate::records::Op::weight`]); a heavier one goes alone. An
 /// entry is one write to the tables: without a bound, large calls made at once take gigabytes, and all time out.
 const WEIGHT_MAX: usize = 8 << 20;
+/// A batch that takes longer than this is slow: those who wait for the next one may have to be told so.
+const TAKE_IN_AFTER: Duration = Duration::from_millis(100);
 /// Pause before a leader that did not take a batch is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -161,14 +163,22 @@ impl BatchingProposer {
         let mut sealed = Sealed { bytes: None, batch: Some(batch), told, answers: Answers(answers), is_loose: false };
         let sent = {
             let send = self.send(&mut sealed);
-            tokio::pin!(send);
+            let slow = tokio::time::sleep(TAKE_IN_AFTER);
+            tokio::pin!(send, slow);
+            // Usually it is done in a moment: whoever comes meanwhile waits without waking anybody.
+            let mut is_slow = false;
             loop {
                 let until = waiting.front().map(|oldest| patience.until(oldest.since));
                 tokio::select! {
                     biased;
                     sent = &mut send => break sent,
-                    Some(proposal) = incoming.recv(), if waiting.len() < COMMANDS_MAX => waiting.push_back(proposal),
-                    () = tokio::time::sleep_until(until.unwrap_or(started)), if until.is_some() => expire(waiting, patience),
+                    () = &mut slow, if !is_slow => is_slow = true,
+                    Some(proposal) = incoming.recv(), if is_slow && waiting.len() < COMMANDS_MAX => {
+                        waiting.push_back(proposal);
+                    }
+                    () = tokio::time::sleep_until(until.unwrap_or(started)), if is_slow && until.is_some() => {
+                        expire(waiting, patience);
+                    }
                 }
             }
         };

@@ -107,7 +107,9 @@ impl Service {
             }
             (Kind::Calls, Request::Propose(_)) => Answer::Proposed(Proposed::NotLeader),
             (Kind::Calls, Request::ReadIndex) => Answer::ReadIndex(inner.leadership.read_index().await),
-            (Kind::Calls, Request::Lease { epoch }) => Answer::Lease(inner.leases.grant((met.peer.node, epoch))),
+            (Kind::Calls, Request::Lease { epoch, echo }) => {
+                Answer::Lease(inner.leases.grant((met.peer.node, epoch), echo))
+            }
             (Kind::Calls, Request::Connections { tenant, users }) => {
                 let count = |user| inner.connections.get().map_or(0, |count| (count.0)(&tenant, user));
                 Answer::Connections(users.iter().map(count).collect())

@@ -32,7 +32,7 @@ pub(crate) enum Request {
     /// Change the membership; for the leader.
     Change(Change),
     /// Grant this boot of the asking node a lease; for the leader.
-    Lease { epoch: u64 },
+    Lease { epoch: u64, echo: Option<u64> },
     /// How many presence sockets each of these users has at the node that is asked.
     Connections { tenant: Tenant, users: Vec<UserId> },
     /// Where clients may go instead of the asking node.
@@ -67,7 +67,8 @@ pub(crate) enum Answer {
     Changed(Result<(), ChangeError>),
     /// The question was not understood.
     Unknown,
-    Lease(bool),
+    /// What to echo; `None`: no lease.
+    Lease(Option<u64>),
     Connections(Vec<u32>),
     /// `None`: not here, or it isn't known where.
     Where(Option<String>),

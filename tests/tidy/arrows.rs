@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Knows nobody's question; named by whoever asks one.
     ("outbound", &["config"]),
     ("jwks", &["auth", "config", "outbound", "telemetry"]),
+    ("planted", &[]),
     ("records", &["config", "planted", "protocol", "tally", "wall_clock"]),
     ("broker", &["config", "planted", "protocol", "tally", "telemetry"]),
     ("endpoints", &["auth", "broker", "config", "protocol", "records", "telemetry", "wall_clock"]),

@@ -58,6 +58,7 @@ pub(crate) struct Company {
     pub(crate) membership: Membership,
     pub(crate) service: Service,
     interests: Interests,
+    pub(super) leases: Leases,
     /// This node goes, and takes no other place any more.
     pub(super) leaving: CancellationToken,
     pub(super) settings: Arc<config::Cluster>,
@@ -157,7 +158,7 @@ impl Prepared {
             Outward { links: links.clone(), records: records.clone(), counts: counts.clone(), node: identity.node() };
         tracker.spawn(outward.run(line, shutdown.clone()));
         tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
-        tracker.spawn(leases.watch(shutdown.clone()));
+        tracker.spawn(leases.clone().watch(shutdown.clone()));
         let (leadership, records) = (leadership.clone(), records.clone());
         let raiser = Raiser { leadership, links: links.clone(), records, own: settings.feature_level };
         tracker.spawn(raiser.run(shutdown.clone()));
@@ -171,6 +172,7 @@ impl Prepared {
             membership,
             service,
             interests,
+            leases,
             leaving: shutdown.child_token(),
             settings: Arc::new(settings.clone()),
             epoch,

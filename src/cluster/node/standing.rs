@@ -43,14 +43,20 @@ impl Standing {
     async fn renew(&self) {
         // All members of all others are known: for good, for whoever starts later says what it has before it has any.
         let mut sees_all = false;
+        // What which leader wants to hear again.
+        let mut echo: Option<(NodeId, u64)> = None;
         loop {
             let asked = Instant::now();
             sees_all = sees_all || self.sees_all().unwrap_or(false);
             let route = self.leadership.route();
             let until = match route {
-                Some(Route::Here) => self.leadership.lease_until(),
-                Some(Route::To(leader)) if self.ask(leader).await => Some(asked + self.lease),
-                _ => None,
+                Some(Route::Here) => self.company.leases.own(self.lease),
+                Some(Route::To(leader)) => {
+                    let last = echo.take().filter(|(of, _)| *of == leader).map(|(_, echo)| echo);
+                    echo = self.ask(leader, last).await.map(|echo| (leader, echo));
+                    echo.map(|_| asked + self.lease)
+                }
+                None => None,
             };
             if let Some(until) = until.filter(|_| sees_all) {
                 self.broker.hold_place(until);
@@ -60,13 +66,13 @@ impl Standing {
         }
     }
 
-    async fn ask(&self, leader: NodeId) -> bool {
+    async fn ask(&self, leader: NodeId, echo: Option<u64>) -> Option<u64> {
         let (_, epoch) = self.records.boot();
-        let Ok(body) = wire::encode(&Request::Lease { epoch }) else { return false };
+        let body = wire::encode(&Request::Lease { epoch, echo }).ok()?;
         let asked = tokio::time::timeout(self.lease / 2, self.company.links.call(leader, Kind::Calls, body)).await;
-        match asked {
-            Ok(Ok(answer)) => matches!(wire::decode(&answer), Ok(Answer::Lease(true))),
-            _ => false,
+        match wire::decode(&asked.ok()?.ok()?) {
+            Ok(Answer::Lease(echo)) => echo,
+            _ => None,
         }
     }
 
