@@ -1,6 +1,6 @@
 //! Leaving without a stampede: which sessions are closed when, and when they are asked to come back.
 
-use crate::protocol::{Close, SessionId};
+use crate::protocol::{Close, OtherServer, SessionId};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -18,12 +18,12 @@ pub(super) struct Draining {
     window: Duration,
     total: usize,
     left: Vec<SessionId>,
-    places: Arc<[&'static str]>,
+    places: Arc<[&'static OtherServer]>,
 }
 
 impl Draining {
     /// Closes `sessions` one after the other, evenly over `window`, and shares them out among `places`.
-    pub(super) fn start(sessions: Vec<SessionId>, (window, places): (Duration, Arc<[&'static str]>)) -> Self {
+    pub(super) fn start(sessions: Vec<SessionId>, (window, places): (Duration, Arc<[&'static OtherServer]>)) -> Self {
         Self { start: Instant::now(), window, total: sessions.len(), left: sessions, places }
     }
 
@@ -49,7 +49,7 @@ impl Draining {
     }
 }
 
-fn close_for(id: SessionId, places: &[&'static str]) -> Close {
+fn close_for(id: SessionId, places: &[&'static OtherServer]) -> Close {
     // Fibonacci hashing: neighbouring ids get hints far apart.
     let mixed = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let spread = u32::try_from((mixed * u64::from(RETRY_SPREAD_MS)) >> 32).unwrap_or(0);

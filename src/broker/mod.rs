@@ -20,7 +20,7 @@ pub use shard::CloseTarget;
 
 use crate::{
     config::{Limits, limits::SHARD_QUEUE_MAX},
-    protocol::{Close, Group, GroupName, Tenant, UserId},
+    protocol::{Close, Group, GroupName, OtherServer, Tenant, UserId},
     session::{Clock, Common, Session, outbox::Room, state::Liveness},
     tally::{Count, Elsewhere, Tally},
 };
@@ -283,7 +283,8 @@ impl Broker {
     pub fn drain(&self, window: Duration, places: Vec<String>) {
         self.inner.draining.store(true, Relaxed);
         // A close is a small value that is copied everywhere. A process drains once, so this little is kept to its end.
-        let places: Arc<[&'static str]> = places.into_iter().map(|place| &*place.leak()).collect();
+        let places: Arc<[&'static OtherServer]> =
+            places.into_iter().map(|place| &*Box::leak(Box::new(OtherServer(place)))).collect();
         for shard in &self.inner.shards {
             let (shard, places) = (shard.clone(), places.clone());
             self.inner.tracker.spawn(async move {

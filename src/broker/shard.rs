@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::limits::{SHARD_PASS_BYTES_MAX, SHARD_PASS_FRAMES_MAX},
-    protocol::{Close, Edition, Group, GroupName, InV1, SessionId, Tenant, UserId},
+    protocol::{Close, Edition, Group, GroupName, InV1, OtherServer, SessionId, Tenant, UserId},
     session::{
         Common, Flushed, Session,
         outbox::{Chunk, Pushed, Room},
@@ -48,7 +48,7 @@ pub(super) enum Command {
     Leave(SessionId),
     Renew(SessionId),
     Close { which: CloseTarget, why: Close, count: Arc<Count> },
-    Drain(Duration, Arc<[&'static str]>),
+    Drain(Duration, Arc<[&'static OtherServer]>),
 }
 
 /// Whose sessions to close.

@@ -3,6 +3,11 @@
 use super::{Edition, websocket};
 use bytes::Bytes;
 
+/// Where clients may go instead: `wss://host[:port]`. A close is kept in every session, so it holds no more than a thin
+/// pointer to it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct OtherServer(pub String);
+
 /// Why the server closes a socket. The numbers 4401–4410 are Carillon's own, the others are RFC 6455's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Close {
@@ -27,7 +32,7 @@ pub enum Close {
         /// How long to wait before coming back, so that not everybody comes at once.
         retry_after_ms: u32,
         /// Another server of the same cluster, if one is known: `wss://host[:port]`.
-        to: Option<&'static str>,
+        to: Option<&'static OtherServer>,
     },
     /// 1013: the server could not say hello now.
     Overload,
@@ -104,7 +109,7 @@ impl Close {
             }
             // It was checked to have nothing that JSON escapes.
             Self::Drain { retry_after_ms, to: Some(to) } => {
-                format!(r#"{{"code":"{code}","retry_after_ms":{retry_after_ms},"to":"{to}"}}"#)
+                format!(r#"{{"code":"{code}","retry_after_ms":{retry_after_ms},"to":"{}"}}"#, to.0)
             }
             _ => format!(r#"{{"code":"{code}"}}"#),
         }
@@ -124,6 +129,7 @@ mod tests {
 
     #[test]
     fn every_close_has_a_json_reason_that_fits_a_control_frame() {
+        let place: &OtherServer = Box::leak(Box::new(OtherServer("wss://b.example.org".into())));
         let table = [
             (Close::Idle, 1000, r#"{"code":"idle"}"#),
             (Close::GoingAway, 1001, r#"{"code":"going_away"}"#),
@@ -139,7 +145,7 @@ mod tests {
                 r#"{"code":"drain","retry_after_ms":4294967295}"#,
             ),
             (
-                Close::Drain { retry_after_ms: 5, to: Some("wss://b.example.org") },
+                Close::Drain { retry_after_ms: 5, to: Some(place) },
                 1012,
                 r#"{"code":"drain","retry_after_ms":5,"to":"wss://b.example.org"}"#,
             ),

@@ -14,7 +14,7 @@ mod incoming;
 mod time;
 pub mod websocket;
 
-pub use close::Close;
+pub use close::{Close, OtherServer};
 pub use edition::{Cursor, Edition, InV1};
 pub use endpoint::Endpoint;
 pub use group::{Group, GroupName, UnknownGroup};
