@@ -1,12 +1,11 @@
 //! Nodes of one cluster as processes on this machine.
 
+pub use crate::support::ports::free_addresses;
+
 use crate::support::{Answer, Api, Options, Server, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{
-    net::TcpListener,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What all nodes know.
 pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
@@ -19,13 +18,6 @@ pub struct Cluster {
     /// Of the peers' listeners.
     pub addresses: Vec<String>,
     _turn: MutexGuard<'static, ()>,
-}
-
-/// Addresses that nobody listens on.
-pub fn free_addresses(count: usize) -> Vec<String> {
-    // All at once, so that they differ.
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("bound").to_string()).collect()
 }
 
 /// The list of peers as a setting.
@@ -124,6 +116,12 @@ impl Cluster {
         let api = self.api(n);
         until("caught up", || async { (applied(&api.get("/stats").await.body) >= index).then_some(()) }).await;
     }
+}
+
+/// Waits until a node has everything that another has applied by now.
+pub async fn caught_up_with(node: &Api, other: &Api) {
+    let index = applied(&other.get("/stats").await.ok());
+    until("caught up", || async { (applied(&node.get("/stats").await.body) >= index).then_some(()) }).await;
 }
 
 fn applied(stats: &Value) -> u64 {

@@ -73,6 +73,7 @@ async fn a_lost_majority_is_recovered_by_naming_what_is_given_up_and_not_otherwi
     let another = harness::options(9, &addresses[1]).set("CLUSTER__JOIN", &addresses[0]);
     let another: Server = tokio::task::block_in_place(|| another.start());
     server.api().notify("1", "of two").await;
+    harness::caught_up_with(&another.api(), &server.api()).await;
     assert_eq!(titles(&another.api(), "1").await.len(), 11);
     // One of the lost ones finds the new cluster where it knew a node of the old one.
     let lost = (left + 1) % 3;

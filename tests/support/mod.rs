@@ -15,6 +15,7 @@ pub mod api;
 pub mod forwarder;
 pub mod frames;
 pub mod inbox;
+pub mod ports;
 pub mod program;
 pub mod python;
 pub mod random;
