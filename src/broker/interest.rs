@@ -8,7 +8,6 @@ use crate::protocol::Group;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, hash_map::Entry},
-    mem,
     sync::Arc,
     time::Duration,
 };
@@ -50,6 +49,15 @@ struct Held {
     sessions: u32,
     said: Said,
     waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Held {
+    fn release(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may have given up.
+            let _ = waiting.send(());
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,10 +191,7 @@ impl Interests {
         for group in &edits.joined {
             if let Some(held) = table.groups.get_mut(group).filter(|held| held.said == Said::Underway) {
                 held.said = Said::Known;
-                for waiting in mem::take(&mut held.waiting) {
-                    // Whoever waited may have given up.
-                    let _ = waiting.send(());
-                }
+                held.release();
             }
         }
     }
@@ -248,10 +253,7 @@ impl Interests {
         for (group, held) in groups.iter_mut() {
             held.said = Said::No;
             if is_alone {
-                for waiting in held.waiting.drain(..) {
-                    // Whoever waited may have given up.
-                    let _ = waiting.send(());
-                }
+                held.release();
             } else {
                 unsaid.push(group.clone());
             }
@@ -259,14 +261,10 @@ impl Interests {
         self.shared.news.notify_one();
     }
 
-    /// Groups with members.
-    pub fn len(&self) -> usize {
-        self.shared.table.lock().groups.len()
-    }
-
     /// Whether no group has members.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.shared.table.lock().groups.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{types::Raft, wire::Proposed};
 use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
-use openraft::ServerState;
+use openraft::{BasicNode, RaftMetrics, ServerState};
 use std::{sync::Arc, time::Duration};
 
 /// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
@@ -60,9 +60,8 @@ impl Leadership {
         match metrics.current_leader {
             Some(leader) if leader != self.inner.node => Some(Route::To(leader)),
             Some(_) if metrics.state == ServerState::Leader => {
-                let is_alone = metrics.membership_config.membership().voter_ids().eq([self.inner.node]);
-                let heard = metrics.millis_since_quorum_ack.map(Duration::from_millis);
-                (is_alone || heard.is_some_and(|heard| heard <= self.inner.lease)).then_some(Route::Here)
+                let silence = self.majority_silence(&metrics);
+                silence.is_some_and(|silence| silence <= self.inner.lease).then_some(Route::Here)
             }
             _ => None,
         }
@@ -82,9 +81,14 @@ impl Leadership {
     pub(crate) fn is_deaf(&self, limit: Duration) -> bool {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow();
+        let silence = self.majority_silence(&metrics);
+        metrics.state == ServerState::Leader && silence.is_some_and(|silence| silence > limit)
+    }
+
+    /// For how long no majority has answered this leader; `None` before one has. A lone voter is its own.
+    fn majority_silence(&self, metrics: &RaftMetrics<NodeId, BasicNode>) -> Option<Duration> {
         let is_alone = metrics.membership_config.membership().voter_ids().eq([self.inner.node]);
-        let silence = metrics.millis_since_quorum_ack.map(Duration::from_millis);
-        metrics.state == ServerState::Leader && !is_alone && silence.is_some_and(|silence| silence > limit)
+        if is_alone { Some(Duration::ZERO) } else { metrics.millis_since_quorum_ack.map(Duration::from_millis) }
     }
 
     /// The term in which this node leads, once it has applied everything of earlier terms.

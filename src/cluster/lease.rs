@@ -17,7 +17,7 @@ use crate::{
     records::{Batch, CLUSTER, Command, Op, Records, RecordsError, groups},
     wall_clock::now,
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -71,6 +71,17 @@ impl Term {
     }
 }
 
+impl Inner {
+    /// What is known of this term; a new one begins with nothing.
+    fn term(&self, number: u64) -> MutexGuard<'_, Term> {
+        let mut term = self.term.lock();
+        if term.number != number {
+            *term = Term::new(number);
+        }
+        term
+    }
+}
+
 impl Leases {
     pub(crate) fn new(leadership: Leadership, records: Records, down_after: Duration) -> Self {
         let term = Mutex::new(Term::new(0));
@@ -82,10 +93,7 @@ impl Leases {
     pub(crate) fn grant(&self, (node, epoch): Boot, echo: Option<u64>) -> Option<u64> {
         let inner = &self.inner;
         let number = inner.leadership.settled_term()?;
-        let mut term = inner.term.lock();
-        if term.number != number {
-            *term = Term::new(number);
-        }
+        let mut term = inner.term(number);
         if term.condemned.contains(&(node, epoch)) {
             return None;
         }
@@ -106,11 +114,11 @@ impl Leases {
     pub(crate) fn own(&self, lease: Duration) -> Option<Instant> {
         let inner = &self.inner;
         let number = inner.leadership.settled_term()?;
-        let term = inner.term.lock();
+        let term = inner.term(number);
         let (own, now) = (inner.leadership.node(), Instant::now());
         let asked = |voter: &NodeId| match term.asked.get(voter) {
             _ if *voter == own => Some(now),
-            asked => asked.copied().filter(|_| term.number == number),
+            asked => asked.copied(),
         };
         let voters = inner.leadership.voters();
         let mut times: Vec<Option<Instant>> = voters.iter().map(asked).collect();
@@ -137,10 +145,7 @@ impl Leases {
     fn condemn(&self) -> Result<Option<(u64, u64, Vec<Boot>)>, RecordsError> {
         let inner = &self.inner;
         let Some(number) = inner.leadership.settled_term() else { return Ok(None) };
-        let mut term = inner.term.lock();
-        if term.number != number {
-            *term = Term::new(number);
-        }
+        let mut term = inner.term(number);
         let mut silent = Vec::new();
         for node in inner.leadership.others() {
             let Some(epoch) = inner.records.read(|rows| groups::standing(rows, node))? else { continue };

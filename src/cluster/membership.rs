@@ -276,7 +276,7 @@ impl Membership {
     }
 
     fn voters(&self) -> BTreeSet<NodeId> {
-        self.leadership.raft().metrics().borrow().membership_config.membership().voter_ids().collect()
+        self.leadership.voters().into_iter().collect()
     }
 
     fn is_member(&self, node: NodeId) -> bool {

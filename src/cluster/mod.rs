@@ -40,7 +40,7 @@ mod wire;
 
 pub use backup::{Header, HeaderError, OfflineError, Stopped, back_up_directory};
 pub use identity::{ClusterId, IdentityError};
-pub use links::{Applied, LinkError, LinkTlsError};
+pub use links::LinkTlsError;
 pub use membership::MemberStatus;
 pub use node::{Backup, BackupError, ClusterStatus, Figures, Node, StartError, Surroundings};
 pub use recover::RecoverError;

@@ -110,8 +110,12 @@ impl StateMachine {
             applied.effects.iter().for_each(|effect| roster.take(effect));
         }
         let mut tallies: Vec<(Pos, Tally)> = Vec::new();
+        let has_company = self.counting.lock().is_some();
         for effect in applied.effects {
-            let (pos, reaches) = (effect.pos, Reaches::of(&effect));
+            let pos = effect.pos;
+            let is_counted =
+                has_company && batch.commands.get(pos.nth()).is_some_and(|command| command.op.is_counted());
+            let reaches = if is_counted { Reaches::of(&effect) } else { None };
             let tally = self.take_effect(effect).await;
             if let Some(tally) = tally
                 && tallies.last().is_none_or(|(last, _)| *last != pos)
@@ -128,7 +132,7 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Adds what other nodes count to a tally of this node's caller, or tells another node what was counted for its own.
+    /// With `reaches`: adds what other nodes count to a tally of this node's caller, or tells another node what was counted for its own.
     /// Every node has the same rows at this point, so all agree on who counts.
     fn count_together(
         &self,
@@ -138,11 +142,7 @@ impl StateMachine {
     ) -> Result<(), RecordsError> {
         let counting = self.counting.lock();
         let (Some(counting), Some(reaches)) = (&*counting, reaches) else { return Ok(()) };
-        let is_counted = batch.commands.get(pos.nth()).is_some_and(|command| command.op.is_counted());
         let own = counting.node;
-        if !is_counted {
-            return Ok(());
-        }
         let rows = self.tables.reader();
         let mut nodes = match reaches {
             Reaches::Group(group) => groups::nodes_of(&rows, &group)?,
