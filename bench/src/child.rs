@@ -2,6 +2,7 @@
 
 use crate::{Result, http::Caller};
 use std::{
+    ffi::OsStr,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -29,11 +30,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `binary serve --dev` on a free port and waits until it is ready.
     pub(crate) async fn start(binary: &Path, data_dir: &Path) -> Result<Self> {
-        Self::start_with(binary, data_dir, &[]).await
+        Self::start_with::<&str>(binary, data_dir, &[]).await
     }
 
     /// The same with settings in the environment.
-    pub(crate) async fn start_with(binary: &Path, data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) async fn start_with<V: AsRef<OsStr>>(
+        binary: &Path,
+        data_dir: &Path,
+        settings: &[(&str, V)],
+    ) -> Result<Self> {
         let at = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let begun = Instant::now();
         let many = "1000000";
@@ -44,7 +49,7 @@ impl Server {
             .env("CARILLON_LIMITS__CONNECTIONS_PER_USER", many)
             .env("CARILLON_LIMITS__API_CALLS_PER_SECOND", many)
             .env("CARILLON_LOG__LEVEL", "warn")
-            .envs(settings.iter().copied())
+            .envs(settings.iter().map(|(name, value)| (*name, value.as_ref())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
@@ -98,6 +103,14 @@ impl Server {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
         let ticks = |nth: usize| fields.get(nth).and_then(|f| f.parse::<f64>().ok()).ok_or("no utime, stime");
         Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    }
+
+    /// Asks it to stop, as a service manager would, and waits until it has.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let id = self.child.id().ok_or("the server has ended")?;
+        Command::new("kill").arg(id.to_string()).status().await?;
+        self.child.wait().await?;
+        Ok(())
     }
 
     /// Kills it, as a crash would.

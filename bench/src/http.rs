@@ -24,6 +24,11 @@ impl Caller {
         self.call(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
     }
 
+    /// As [`Self::get`], with the development key.
+    pub(crate) async fn get_with_key(&mut self, path: &str) -> Result<(u16, String)> {
+        self.call(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\n\r\n")).await
+    }
+
     /// Posts JSON with the development key.
     pub(crate) async fn post(&mut self, path: &str, body: &str) -> Result<(u16, String)> {
         let length = body.len();

@@ -4,7 +4,10 @@
 //! cargo build --release && cargo run --release -p carillon-bench -- fanout
 //! ```
 
+mod catch_up;
 mod child;
+mod cluster;
+mod failover;
 mod fanout;
 mod http;
 mod idle;
@@ -14,6 +17,7 @@ mod receiver;
 mod report;
 mod restart;
 mod snapshot;
+mod writing;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -72,6 +76,24 @@ enum Scenario {
         #[arg(long, default_value_t = 16)]
         writers: usize,
     },
+    /// A node of three is away for many notifications and comes back by a snapshot: how long, and what writers notice.
+    CatchUp {
+        /// Notifications that it misses.
+        #[arg(long, default_value_t = 1_000_000)]
+        notifications: usize,
+        /// Writers, each with one call under way.
+        #[arg(long, default_value_t = 4)]
+        writers: usize,
+    },
+    /// The leader of three is killed, and stopped: how long nobody is answered at the others.
+    Failover {
+        /// How often each.
+        #[arg(long, default_value_t = 20)]
+        rounds: usize,
+        /// Writers, each with one call under way.
+        #[arg(long, default_value_t = 4)]
+        writers: usize,
+    },
     /// Calls through streams, against single requests.
     Ingest {
         /// Seconds of each measurement.
@@ -99,6 +121,10 @@ async fn main() -> Result<()> {
             Scenario::Snapshot { notifications, writers } => {
                 snapshot::run(&arguments.server, notifications, writers).await?
             }
+            Scenario::CatchUp { notifications, writers } => {
+                catch_up::run(&arguments.server, notifications, writers).await?
+            }
+            Scenario::Failover { rounds, writers } => failover::run(&arguments.server, rounds, writers).await?,
             Scenario::Ingest { seconds } => ingest::run(&arguments.server, seconds).await?,
             Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
         });

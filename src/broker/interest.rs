@@ -42,6 +42,8 @@ struct Table {
     left: Vec<(Instant, Group)>,
     /// Counts how often everything that was said became void.
     generation: u64,
+    /// Numbers edits.
+    edits: u64,
 }
 
 #[derive(Debug)]
@@ -64,8 +66,8 @@ impl Held {
 enum Said {
     /// Nobody else knows.
     No,
-    /// On its way into the log.
-    Underway,
+    /// On its way into the log, in this edit: an earlier one was taken back by one between.
+    Underway(u64),
     /// Every node that may publish knows.
     Known,
 }
@@ -85,6 +87,7 @@ pub struct Edits {
     /// Groups that have none any more.
     pub left: Vec<Group>,
     generation: u64,
+    number: u64,
 }
 
 impl Edits {
@@ -158,13 +161,14 @@ impl Interests {
     /// What is to be told now, at most `limit` groups. The caller answers with [`Self::known`] or [`Self::failed`].
     pub fn take_edits(&self, limit: usize) -> Edits {
         let mut table = self.shared.table.lock();
-        let Table { groups, unsaid, left, generation, .. } = &mut *table;
-        let mut edits = Edits { generation: *generation, ..Edits::default() };
+        table.edits += 1;
+        let Table { groups, unsaid, left, generation, edits: number, .. } = &mut *table;
+        let mut edits = Edits { generation: *generation, number: *number, ..Edits::default() };
         while edits.joined.len() < limit
             && let Some(group) = unsaid.pop()
         {
             if let Some(held) = groups.get_mut(&group).filter(|held| held.said == Said::No) {
-                held.said = Said::Underway;
+                held.said = Said::Underway(edits.number);
                 edits.joined.push(group);
             }
         }
@@ -189,7 +193,7 @@ impl Interests {
             return;
         }
         for group in &edits.joined {
-            if let Some(held) = table.groups.get_mut(group).filter(|held| held.said == Said::Underway) {
+            if let Some(held) = table.groups.get_mut(group).filter(|held| held.said == Said::Underway(edits.number)) {
                 held.said = Said::Known;
                 held.release();
             }
@@ -204,7 +208,7 @@ impl Interests {
         }
         let Table { groups, unsaid, left, .. } = &mut *table;
         for group in edits.joined {
-            if let Some(held) = groups.get_mut(&group).filter(|held| held.said == Said::Underway) {
+            if let Some(held) = groups.get_mut(&group).filter(|held| held.said == Said::Underway(edits.number)) {
                 held.said = Said::No;
                 unsaid.push(group);
             }

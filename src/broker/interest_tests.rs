@@ -49,6 +49,23 @@ async fn what_could_not_be_told_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_taken_back_since_is_not_known_by_a_late_word_of_the_first_time() {
+    let interests = Interests::default();
+    let (one, _waits) = interests.take(group("1"));
+    let first = interests.take_edits(9);
+    drop(one);
+    tokio::time::advance(LINGER).await;
+    assert_eq!(groups(&interests.take_edits(9)), (vec![], vec![group("1")]));
+    let (_again, waits) = interests.take(group("1"));
+    let second = interests.take_edits(9);
+    interests.known(&first);
+    let mut waits = waits.expect("has to wait");
+    assert!(waits.try_recv().is_err(), "others may know only that there is nobody");
+    interests.known(&second);
+    assert!(waits.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_place_lets_those_down_who_wait_and_all_is_told_anew() {
     let interests = Interests::default();
     let (_here, waits) = interests.take(group("1"));

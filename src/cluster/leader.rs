@@ -4,7 +4,13 @@ use super::{types::Raft, wire::Proposed};
 use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
 use openraft::{BasicNode, RaftMetrics, ServerState};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
 const ROOM_MIN: u64 = 4 << 20;
@@ -32,6 +38,36 @@ struct Inner {
     log: Log,
     /// Below so much free space, and in any case below [`ROOM_MIN`], nothing is proposed.
     reserve_bytes: u64,
+    /// It is handing over: it leads still, and takes nothing any more.
+    is_yielding: AtomicBool,
+    /// Changes that are being taken.
+    taking: AtomicUsize,
+}
+
+/// A change is being taken as long as this lives.
+struct Taking<'a>(&'a AtomicUsize);
+
+impl<'a> Taking<'a> {
+    fn begin(taking: &'a AtomicUsize) -> Self {
+        taking.fetch_add(1, Ordering::SeqCst);
+        Self(taking)
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// As long as this lives, the leader takes no changes and sends no heartbeats.
+#[derive(Debug)]
+pub(crate) struct Yielding(Arc<Inner>);
+
+impl Drop for Yielding {
+    fn drop(&mut self) {
+        self.0.is_yielding.store(false, Ordering::SeqCst);
+    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -42,7 +78,8 @@ impl std::fmt::Debug for Inner {
 
 impl Leadership {
     pub(crate) fn new(raft: Raft, node: NodeId, lease: Duration, (log, reserve_bytes): (Log, u64)) -> Self {
-        Self { inner: Arc::new(Inner { raft, node, lease, log, reserve_bytes }) }
+        let (is_yielding, taking) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { inner: Arc::new(Inner { raft, node, lease, log, reserve_bytes, is_yielding, taking }) }
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -53,13 +90,13 @@ impl Leadership {
         self.inner.node
     }
 
-    /// Where changes go now; `None` while no leader is known, or this node leads without a majority.
+    /// Where changes go now; `None` while no leader is known, or this node leads without a majority or hands over.
     pub(crate) fn route(&self) -> Option<Route> {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow();
         match metrics.current_leader {
             Some(leader) if leader != self.inner.node => Some(Route::To(leader)),
-            Some(_) if metrics.state == ServerState::Leader => {
+            Some(_) if metrics.state == ServerState::Leader && !self.is_yielding() => {
                 let silence = self.majority_silence(&metrics);
                 silence.is_some_and(|silence| silence <= self.inner.lease).then_some(Route::Here)
             }
@@ -70,6 +107,36 @@ impl Leadership {
     /// Whether this node leads and has its majority.
     pub(crate) fn leads(&self) -> bool {
         self.route() == Some(Route::Here)
+    }
+
+    /// Stops taking changes, if this node leads and does not do so already.
+    pub(crate) fn begin_to_yield(&self) -> Option<Yielding> {
+        let begins = self.leads() && !self.inner.is_yielding.swap(true, Ordering::SeqCst);
+        begins.then(|| Yielding(self.inner.clone()))
+    }
+
+    pub(crate) fn is_yielding(&self) -> bool {
+        self.inner.is_yielding.load(Ordering::SeqCst)
+    }
+
+    /// Other voters that have every entry that this leader has, while it takes none.
+    pub(crate) fn equals(&self) -> Vec<NodeId> {
+        if self.inner.taking.load(Ordering::SeqCst) > 0 {
+            return Vec::new();
+        }
+        let end = self.inner.log.state().entries.end;
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow();
+        let Some(replication) = &metrics.replication else { return Vec::new() };
+        let has_all = |id: &NodeId| replication.get(id).copied().flatten().is_some_and(|at| at.index + 1 == end);
+        let voters = metrics.membership_config.membership().voter_ids();
+        voters.filter(|id| *id != self.inner.node && has_all(id)).collect()
+    }
+
+    /// Stands for election at the word of the present leader, if this node can lead.
+    pub(crate) async fn take_over_from(&self, leader: NodeId) -> bool {
+        let stands = self.route() == Some(Route::To(leader)) && !self.disk_is_full();
+        stands && self.inner.raft.trigger().elect().await.is_ok()
     }
 
     /// Those whose words count, this node maybe among them.
@@ -135,6 +202,8 @@ impl Leadership {
 
     /// Takes changes into the log, if this node leads, and waits until they are committed.
     pub(crate) async fn take(&self, batch: Batch) -> Proposed {
+        // Before the look at whether it leads: whoever sets `is_yielding` then sees either none, or a refusal.
+        let _taking = Taking::begin(&self.inner.taking);
         if !self.leads() {
             return Proposed::NotLeader;
         }

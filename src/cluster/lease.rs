@@ -6,12 +6,16 @@
 //!
 //! - a leader's own lease counts from when a majority had asked it, as their echoes of its clock prove: whoever elects
 //!   another later had not by then;
+//! - it grants leases only while it holds its own;
 //! - a lease counts from when the node asked, and the silence of a node from when it was last granted one, which is later;
 //! - a leader that has condemned a boot of a node grants it no lease any more, and none to anybody before it has
 //!   applied what earlier leaders had condemned;
 //! - a node is marked down by an entry of the leader's own term or not at all: such an entry is never passed on.
+//!
+//! A node that lives but applies nothing any more, because its disk hangs, gets no lease either: all others would wait
+//! for it at every greeting.
 
-use super::leader::Leadership;
+use super::{leader::Leadership, links::Applied};
 use crate::{
     protocol::{NodeId, Tenant},
     records::{Batch, CLUSTER, Command, Op, Records, RecordsError, groups},
@@ -19,17 +23,20 @@ use crate::{
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often a leader looks for nodes that are silent.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a leader waits for the majority before it marks a node down once more.
 const MARK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A node that lacks what the leader had applied so long ago gets no lease.
+const BEHIND_MAX: Duration = Duration::from_secs(5);
 
 /// A boot of a node.
 type Boot = (NodeId, u64);
@@ -44,8 +51,12 @@ pub(crate) struct Leases {
 struct Inner {
     leadership: Leadership,
     records: Records,
+    /// How far others have applied, as they say.
+    applied: watch::Receiver<BTreeMap<NodeId, Applied>>,
     /// Its clock, for echoes.
     started: Instant,
+    /// How long a lease lasts.
+    length: Duration,
     /// A node that has been silent for so long is marked down.
     down_after: Duration,
     term: Mutex<Term>,
@@ -62,16 +73,57 @@ struct Term {
     condemned: BTreeSet<Boot>,
     /// Entries in which nodes were marked down.
     marks: u64,
+    progress: Past,
 }
 
 impl Term {
     fn new(number: u64) -> Self {
-        let (granted, asked, condemned) = Default::default();
-        Self { number, since: Instant::now(), granted, asked, condemned, marks: 0 }
+        let (granted, asked, condemned, progress) = Default::default();
+        Self { number, since: Instant::now(), granted, asked, condemned, marks: 0, progress }
     }
 }
 
+/// How far this node had applied when, for a while back.
+#[derive(Debug, Default)]
+struct Past(VecDeque<(Instant, u64)>);
+
+impl Past {
+    fn note(&mut self, now: Instant, applied: u64) {
+        self.0.push_back((now, applied));
+        while self.0.get(1).is_some_and(|(at, _)| *at + BEHIND_MAX <= now) {
+            self.0.pop_front();
+        }
+    }
+
+    /// What everybody should have applied by now.
+    fn due(&self, now: Instant) -> u64 {
+        self.0.front().filter(|(at, _)| *at + BEHIND_MAX <= now).map_or(0, |(_, applied)| *applied)
+    }
+}
+
+/// An answer to a node that asks for a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// To be echoed.
+    pub(crate) clock: u64,
+    /// Whether it has a lease.
+    pub(crate) is_held: bool,
+}
+
 impl Inner {
+    /// See [`Leases::own`].
+    fn own(&self, term: &Term) -> Option<Instant> {
+        let (own, now) = (self.leadership.node(), Instant::now());
+        let asked = |voter: &NodeId| match term.asked.get(voter) {
+            _ if *voter == own => Some(now),
+            asked => asked.copied(),
+        };
+        let voters = self.leadership.voters();
+        let mut times: Vec<Option<Instant>> = voters.iter().map(asked).collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        times.get(voters.len() / 2).copied().flatten().map(|majority| majority + self.length)
+    }
+
     /// What is known of this term; a new one begins with nothing.
     fn term(&self, number: u64) -> MutexGuard<'_, Term> {
         let mut term = self.term.lock();
@@ -83,47 +135,46 @@ impl Inner {
 }
 
 impl Leases {
-    pub(crate) fn new(leadership: Leadership, records: Records, down_after: Duration) -> Self {
-        let term = Mutex::new(Term::new(0));
-        Self { inner: Arc::new(Inner { leadership, records, started: Instant::now(), down_after, term }) }
+    /// Leases of the given length; a node that has had none for the other time is marked down.
+    pub(crate) fn new(
+        (leadership, records): (Leadership, Records),
+        applied: watch::Receiver<BTreeMap<NodeId, Applied>>,
+        (length, down_after): (Duration, Duration),
+    ) -> Self {
+        let (started, term) = (Instant::now(), Mutex::new(Term::new(0)));
+        Self { inner: Arc::new(Inner { leadership, records, applied, started, length, down_after, term }) }
     }
 
-    /// Grants a lease, if this node leads and the boot counts: what to echo with the next question. `echo` is what the
-    /// node was answered last.
-    pub(crate) fn grant(&self, (node, epoch): Boot, echo: Option<u64>) -> Option<u64> {
+    /// Grants a lease, if this node leads and the boot counts. `echo` is what the node was answered last; it counts
+    /// whether the node gets a lease or not.
+    pub(crate) fn grant(&self, (node, epoch): Boot, echo: Option<u64>) -> Option<Granted> {
         let inner = &self.inner;
         let number = inner.leadership.settled_term()?;
         let mut term = inner.term(number);
-        if term.condemned.contains(&(node, epoch)) {
-            return None;
-        }
-        if inner.records.read(|rows| groups::standing(rows, node)).ok()? != Some(epoch) {
-            return None;
-        }
         let now = Instant::now();
-        term.granted.insert(node, (epoch, now));
         let clock = u64::try_from(now.duration_since(inner.started).as_millis()).unwrap_or(u64::MAX);
         // One from another process's clock may lie ahead.
         if let Some(asked) = echo.filter(|echo| *echo <= clock) {
             term.asked.insert(node, inner.started + Duration::from_millis(asked));
         }
-        Some(clock)
+        let stands = inner.records.read(|rows| groups::standing(rows, node)).ok()? == Some(epoch);
+        let is_behind = inner.applied.borrow().get(&node).is_some_and(|at| at.index < term.progress.due(now));
+        let is_held = stands
+            && !is_behind
+            && !term.condemned.contains(&(node, epoch))
+            && inner.own(&term).is_some_and(|until| until > now);
+        if is_held {
+            term.granted.insert(node, (epoch, now));
+        }
+        Some(Granted { clock, is_held })
     }
 
-    /// Until when this node, as the leader, holds a lease of this length itself.
-    pub(crate) fn own(&self, lease: Duration) -> Option<Instant> {
+    /// Until when this node, as the leader, holds a lease itself.
+    pub(crate) fn own(&self) -> Option<Instant> {
         let inner = &self.inner;
         let number = inner.leadership.settled_term()?;
         let term = inner.term(number);
-        let (own, now) = (inner.leadership.node(), Instant::now());
-        let asked = |voter: &NodeId| match term.asked.get(voter) {
-            _ if *voter == own => Some(now),
-            asked => asked.copied(),
-        };
-        let voters = inner.leadership.voters();
-        let mut times: Vec<Option<Instant>> = voters.iter().map(asked).collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        times.get(voters.len() / 2).copied().flatten().map(|majority| majority + lease)
+        inner.own(&term)
     }
 
     /// Marks silent nodes down while this one leads; ends with `shutdown`.
@@ -146,6 +197,7 @@ impl Leases {
         let inner = &self.inner;
         let Some(number) = inner.leadership.settled_term() else { return Ok(None) };
         let mut term = inner.term(number);
+        term.progress.note(Instant::now(), *inner.records.progress().watch_position().borrow());
         let mut silent = Vec::new();
         for node in inner.leadership.others() {
             let Some(epoch) = inner.records.read(|rows| groups::standing(rows, node))? else { continue };
@@ -178,5 +230,25 @@ impl Leases {
             Ok(Err(error)) => tracing::debug!(%error, "nodes are not marked down by this leader"),
             Err(_) => tracing::debug!("nodes are not marked down yet: no majority answers"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_everybody_should_have_is_what_was_applied_a_while_ago() {
+        let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let mut past = Past::default();
+        assert_eq!(past.due(at(0)), 0);
+        for second in 0..20 {
+            past.note(at(second * 1_000), second);
+        }
+        for (now, due) in [(19_000, 14), (19_999, 14), (40_000, 14)] {
+            assert_eq!(past.due(at(now)), due, "at {now} ms");
+        }
+        assert!(past.0.len() <= 7, "{past:?}");
     }
 }

@@ -5,6 +5,7 @@
 //! takes part, and marked there as removed when it is taken out.
 
 use super::{
+    handover::Handover,
     leader::{Leadership, Route},
     links::{Links, hello::Party, kind::Kind},
     wire::{self, Answer, Change, ChangeError, Request},
@@ -13,7 +14,10 @@ use crate::{
     protocol::{NodeId, Tenant},
     records::{Op, ProposeError, Records, Reply},
 };
-use openraft::{BasicNode, ChangeMembers};
+use openraft::{
+    BasicNode, ChangeMembers,
+    error::{ClientWriteError, RaftError},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,8 +25,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often a leader looks for learners that have caught up.
-const PROMOTION_EVERY: Duration = Duration::from_millis(200);
+/// How often a leader looks for learners that have caught up, and for changes that were cut short.
+const TEND_EVERY: Duration = Duration::from_millis(200);
+/// Two sets of voters that count for so long are what is left of a change.
+const JOINT_MAX: Duration = Duration::from_secs(1);
 /// How often it is looked whether this node reaches a majority.
 const GUARD_EVERY: Duration = Duration::from_millis(50);
 /// A peer that was not heard for so long does not count as reached: two pings, and half of one.
@@ -32,10 +38,14 @@ const DEAF_AFTER: Duration = Duration::from_millis(1_000);
 /// How long a majority must be reached again before this node may stand for election: until the leader, if there is one,
 /// has reached this node, too.
 const CONTENT_AFTER: Duration = Duration::from_millis(1_200);
+/// How long after a leader's last word a node whose disk is full leaves it to the others to stand for election.
+const FULL_PATIENCE: Duration = Duration::from_secs(2);
 /// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
 const CLOSE_ENTRIES: u64 = 512;
 /// How long a change of the membership may take.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Changing = ChangeMembers<NodeId, BasicNode>;
 
 /// A handle; clones share it.
 #[derive(Clone, Debug)]
@@ -45,6 +55,8 @@ pub(crate) struct Membership {
     pub(crate) records: Records,
     /// Addresses from the settings, which count more than those in the log.
     pub(crate) configured: Arc<BTreeMap<NodeId, String>>,
+    /// Held by whoever changes something here: one change at a time.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One node, as this one sees it.
@@ -77,6 +89,11 @@ impl Membership {
         logged.into_iter().map(|(id, address)| (id, self.configured.get(&id).cloned().unwrap_or(address))).collect()
     }
 
+    /// The way for another node to lead.
+    pub(crate) fn handover(&self) -> Handover {
+        Handover { leadership: self.leadership.clone(), links: self.links.clone() }
+    }
+
     /// Keeps links to whoever is a member; ends when this node is none any more, or `shutdown` does.
     pub(crate) async fn follow(self, shutdown: CancellationToken) {
         let mut metrics = self.leadership.raft().server_metrics();
@@ -90,22 +107,59 @@ impl Membership {
         }
     }
 
-    /// Makes learners voters once they have caught up; only ever a leader's work.
-    pub(crate) async fn promote(self, shutdown: CancellationToken) {
+    /// Makes learners voters once they have caught up, and brings changes to their end that were cut short; only ever a
+    /// leader's work.
+    pub(crate) async fn tend(self, shutdown: CancellationToken) {
+        let mut joint_since = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(PROMOTION_EVERY) => {}
+                () = tokio::time::sleep(TEND_EVERY) => {}
             }
-            if let Some(ready) = self.caught_up() {
-                let changed = self.leadership.raft().change_membership(ChangeMembers::AddVoterIds(ready.clone()), true);
-                match tokio::time::timeout(CHANGE_TIMEOUT, changed).await {
-                    Ok(Ok(_)) => tracing::info!(nodes = ?ready, "these nodes vote now"),
-                    Ok(Err(error)) => tracing::warn!(%error, nodes = ?ready, "these nodes do not vote yet"),
-                    Err(_) => tracing::warn!(nodes = ?ready, "these nodes do not vote yet: no majority answers"),
-                }
+            // Whoever changes something is not disturbed.
+            let Ok(_turn) = self.turn.try_lock() else { continue };
+            joint_since = if self.is_joint() { joint_since.or(Some(Instant::now())) } else { None };
+            if let Some((ids, change)) = self.cut_short(joint_since) {
+                self.finish("a change of the membership was cut short and goes on", (ids, change, false)).await;
+            } else if let Some(ready) = self.caught_up() {
+                let change = ChangeMembers::AddVoterIds(ready.clone());
+                self.finish("these nodes vote now", (ready, change, true)).await;
             }
         }
+    }
+
+    async fn finish(&self, what: &str, (nodes, change, retain): (BTreeSet<NodeId>, Changing, bool)) {
+        let changed = self.leadership.raft().change_membership(change, retain);
+        match tokio::time::timeout(CHANGE_TIMEOUT, changed).await {
+            Ok(Ok(_)) => tracing::info!(?nodes, "{what}"),
+            Ok(Err(error)) => tracing::warn!(%error, ?nodes, "not yet: {what}"),
+            Err(_) => tracing::warn!(?nodes, "not yet, for no majority answers: {what}"),
+        }
+    }
+
+    /// Whether two sets of voters count, both.
+    fn is_joint(&self) -> bool {
+        let metrics = self.leadership.raft().metrics();
+        let metrics = metrics.borrow();
+        metrics.membership_config.membership().get_joint_config().len() > 1
+    }
+
+    /// What an earlier leader, or a call that timed out, has left half done.
+    fn cut_short(&self, joint_since: Option<Instant>) -> Option<(BTreeSet<NodeId>, Changing)> {
+        if !self.leadership.leads() {
+            return None;
+        }
+        let (members, voters) = (self.addresses(), self.voters());
+        let is_removed = |id: &NodeId| {
+            let row = self.records.read(|rows| crate::records::members::of(rows, *id));
+            self.is_member(*id) && row.is_ok_and(|row| row.is_some_and(|row| row.is_removed))
+        };
+        if let Some(id) = members.into_keys().find(is_removed).filter(|id| voters.iter().any(|voter| voter != id)) {
+            return Some((BTreeSet::from([id]), removal(id, &voters)));
+        }
+        // To what was begun: the voters of the newer set.
+        let lasts = joint_since.is_some_and(|since| since.elapsed() > JOINT_MAX);
+        lasts.then(|| (voters, ChangeMembers::AddVoterIds(BTreeSet::new())))
     }
 
     /// Lets this node stand for election only while it reaches a majority, and has for a while: one that was cut off would
@@ -122,13 +176,23 @@ impl Membership {
                 .count();
             reached_since = if reached > voters.len() / 2 { reached_since.or(Some(Instant::now())) } else { None };
             let may_stand = voters.len() <= 1 || reached_since.is_some_and(|since| since.elapsed() >= CONTENT_AFTER);
+            // It would refuse all changes: others first, if they can.
+            let may_stand = may_stand && !(self.leadership.disk_is_full() && self.hears_a_leader());
             raft.runtime_config().elect(may_stand);
             // Whoever hears a leader is content with it, even if it hears nobody itself: then it has to fall silent.
-            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER));
+            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER) && !self.leadership.is_yielding());
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(GUARD_EVERY) => {}
             }
+        }
+    }
+
+    /// Whether another node led a moment ago.
+    fn hears_a_leader(&self) -> bool {
+        match self.leadership.route() {
+            Some(Route::To(leader)) => self.links.was_heard_within(leader, Kind::Raft, FULL_PATIENCE),
+            _ => false,
         }
     }
 
@@ -180,6 +244,7 @@ impl Membership {
             return Err(ChangeError::NoLeader);
         }
         let changed = tokio::time::timeout(CHANGE_TIMEOUT, async {
+            let _turn = self.turn.lock().await;
             match change {
                 Change::Add { node, address } => self.add(node, &address).await,
                 Change::Remove { node } => self.remove(node).await,
@@ -204,7 +269,7 @@ impl Membership {
             tracing::info!(node, address, "adding a node, as a learner first");
         }
         let added = self.leadership.raft().add_learner(node, BasicNode::new(address), false).await;
-        added.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
+        added.map(|_| ()).map_err(not_changed)
     }
 
     async fn remove(&self, node: NodeId) -> Result<(), ChangeError> {
@@ -222,15 +287,14 @@ impl Membership {
                 "node {node} is the only one that votes: without it there is no cluster"
             )));
         }
-        let raft = self.leadership.raft();
-        let ids = BTreeSet::from([node]);
-        let refused = |error: &dyn std::fmt::Display| ChangeError::Refused(error.to_string());
         // The records first: were this the leader that goes, it could not say so afterwards. A node counts as removed
-        // once it is in the records and out of the membership.
+        // once it is in the records and out of the membership; between the two, whoever leads sees to the rest.
         self.record(Op::RemoveNode { node }).await?;
-        let change =
-            if voters.contains(&node) { ChangeMembers::RemoveVoters(ids) } else { ChangeMembers::RemoveNodes(ids) };
-        raft.change_membership(change, false).await.map_err(|error| refused(&error))?;
+        let removed = self.leadership.raft().change_membership(removal(node, &voters), false).await;
+        removed.map_err(|error| {
+            tracing::warn!(%error, node, "a node is still a member that was removed: the leader goes on with it");
+            ChangeError::Unknown
+        })?;
         tracing::info!(node, "a node was removed from the cluster");
         Ok(())
     }
@@ -242,7 +306,7 @@ impl Membership {
         }
         let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
         let moved = self.leadership.raft().change_membership(ChangeMembers::SetNodes(nodes), true).await;
-        moved.map(|_| ()).map_err(|error| ChangeError::Refused(error.to_string()))
+        moved.map(|_| ()).map_err(not_changed)
     }
 
     /// Sees to it that the log has the address at which peers reach this node.
@@ -307,5 +371,19 @@ impl Membership {
             rtt: met.get(&id).and_then(|(_, rtt)| *rtt),
         };
         self.addresses().into_iter().map(of).collect()
+    }
+}
+
+fn removal(node: NodeId, voters: &BTreeSet<NodeId>) -> Changing {
+    let ids = BTreeSet::from([node]);
+    if voters.contains(&node) { ChangeMembers::RemoveVoters(ids) } else { ChangeMembers::RemoveNodes(ids) }
+}
+
+/// What is known of a change that openraft has not confirmed.
+fn not_changed(error: RaftError<NodeId, ClientWriteError<NodeId, BasicNode>>) -> ChangeError {
+    match error {
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => ChangeError::Refused(error.to_string()),
+        // An entry that this node has dropped may live on another, and be committed by that one.
+        _ => ChangeError::Unknown,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     leader::Leadership,
-    lease::Leases,
+    lease::{Granted, Leases},
     links::{
         frame::{Reader, Writer},
         handshake::Met,
@@ -107,9 +107,10 @@ impl Service {
             }
             (Kind::Calls, Request::Propose(_)) => Answer::Proposed(Proposed::NotLeader),
             (Kind::Calls, Request::ReadIndex) => Answer::ReadIndex(inner.leadership.read_index().await),
-            (Kind::Calls, Request::Lease { epoch, echo }) => {
-                Answer::Lease(inner.leases.grant((met.peer.node, epoch), echo))
-            }
+            (Kind::Calls, Request::Lease { epoch, echo }) => match inner.leases.grant((met.peer.node, epoch), echo) {
+                Some(Granted { clock, is_held: false }) => Answer::Clock(clock),
+                granted => Answer::Lease(granted.map(|granted| granted.clock)),
+            },
             (Kind::Calls, Request::Connections { tenant, users }) => {
                 let count = |user| inner.connections.get().map_or(0, |count| (count.0)(&tenant, user));
                 Answer::Connections(users.iter().map(count).collect())
@@ -118,6 +119,7 @@ impl Service {
                 let takes_clients = !inner.broker.is_draining() && !inner.broker.is_fenced();
                 Answer::Where(inner.public_url.clone().filter(|_| takes_clients))
             }
+            (Kind::Calls, Request::TakeOver) => Answer::TakeOver(inner.leadership.take_over_from(met.peer.node).await),
             (Kind::Calls, Request::Change(change)) => Answer::Changed(inner.membership.change_here(change).await),
             (Kind::Join, Request::Join { node, address }) => Answer::Changed(if node == met.peer.node {
                 inner.membership.change(wire::Change::Add { node, address }).await

@@ -37,6 +37,8 @@ pub(crate) enum Request {
     Connections { tenant: Tenant, users: Vec<UserId> },
     /// Where clients may go instead of the asking node.
     Where,
+    /// Stand for election: the asking leader wants to lead no more.
+    TakeOver,
 }
 
 /// A change of who belongs to the cluster.
@@ -67,11 +69,15 @@ pub(crate) enum Answer {
     Changed(Result<(), ChangeError>),
     /// The question was not understood.
     Unknown,
-    /// What to echo; `None`: no lease.
+    /// A lease, and what to echo; `None`: neither.
     Lease(Option<u64>),
     Connections(Vec<u32>),
     /// `None`: not here, or it isn't known where.
     Where(Option<String>),
+    /// Whether the node that was asked stands.
+    TakeOver(bool),
+    /// No lease; what to echo all the same.
+    Clock(u64),
 }
 
 /// What became of changes at a leader.

@@ -63,13 +63,14 @@ impl PresenceDesk {
         let pending = {
             let mut tabs = self.inner.tabs.lock();
             let is_online = self.inner.records.is_online(tenant, user);
-            tabs.opened(&who, is_online).map(|stay| (stay, self.come_online(&who)))
+            let boot = self.inner.records.boot();
+            tabs.opened(&who, (boot.1, is_online)).map(|stay| ((stay, boot.1), self.come_online(&who, boot)))
         };
         let joined = match pending {
             None => None,
-            Some((stay, pending)) => {
+            Some((stay_and_boot, pending)) => {
                 let committed = pending?.outcome().await?;
-                self.inner.tabs.lock().announced(&who, stay);
+                self.inner.tabs.lock().announced(&who, stay_and_boot);
                 Some(committed.pos)
             }
         };
@@ -181,8 +182,7 @@ impl PresenceDesk {
         }
     }
 
-    fn come_online(&self, (tenant, user): &Who) -> Result<Pending, ProposeError> {
-        let (node, epoch) = self.inner.records.boot();
+    fn come_online(&self, (tenant, user): &Who, (node, epoch): (NodeId, u64)) -> Result<Pending, ProposeError> {
         self.inner.records.start(tenant, Op::ComeOnline { user: user.clone(), node, epoch }, None)
     }
 

@@ -25,32 +25,33 @@ pub(super) struct Tabs {
 struct Tab {
     stay: u64,
     sockets: u32,
-    /// The log is known to say that the user is online here.
-    is_announced: bool,
+    /// The boot of this node in which the log is known to say that the user is online here: what it says of an earlier
+    /// one ends without a word from here.
+    announced_in: Option<u64>,
     /// When the grace time ends.
     leaves_at: Option<Millis>,
 }
 
 impl Tabs {
-    /// A socket has opened, and the rows say whether the user `is_online`: after an erasure they may not, whatever
-    /// was announced. `ComeOnline` is to be proposed if this says for which stay.
-    pub(super) fn opened(&mut self, who: &Who, is_online: bool) -> Option<u64> {
+    /// A socket has opened in this boot, and the rows say whether the user `is_online`: after an erasure they may not,
+    /// whatever was announced. `ComeOnline` is to be proposed if this says for which stay.
+    pub(super) fn opened(&mut self, who: &Who, (boot, is_online): (u64, bool)) -> Option<u64> {
         let tab = self.tab(who);
         tab.sockets += 1;
         if let Some(at) = tab.leaves_at.take() {
             self.leaving.remove(&(at, who.clone()));
         }
         let tab = self.tab(who);
-        (!tab.is_announced || !is_online).then_some(tab.stay)
+        (tab.announced_in != Some(boot) || !is_online).then_some(tab.stay)
     }
 
-    /// The `ComeOnline` of this stay is committed. That of an earlier one, long under way, says nothing: a `GoOffline`
-    /// stands behind it in the log.
-    pub(super) fn announced(&mut self, who: &Who, stay: u64) {
+    /// The `ComeOnline` of this stay, in this boot, is committed. That of an earlier one, long under way, says nothing: a
+    /// `GoOffline` stands behind it in the log.
+    pub(super) fn announced(&mut self, who: &Who, (stay, boot): (u64, u64)) {
         if let Some(tab) = self.users.get_mut(who)
             && tab.stay == stay
         {
-            tab.is_announced = true;
+            tab.announced_in = Some(boot);
         }
     }
 
@@ -87,7 +88,7 @@ impl Tabs {
     fn tab(&mut self, who: &Who) -> &mut Tab {
         self.users.entry(who.clone()).or_insert_with(|| {
             self.stays += 1;
-            Tab { stay: self.stays, sockets: 0, is_announced: false, leaves_at: None }
+            Tab { stay: self.stays, sockets: 0, announced_in: None, leaves_at: None }
         })
     }
 
@@ -111,33 +112,43 @@ mod tests {
     #[test]
     fn a_reload_proposes_nothing() {
         let mut tabs = Tabs::default();
-        let stay = tabs.opened(&who(1), true).expect("a proposal");
-        tabs.announced(&who(1), stay);
+        let stay = tabs.opened(&who(1), (1, true)).expect("a proposal");
+        tabs.announced(&who(1), (stay, 1));
         tabs.closed(&who(1), GRACE);
-        assert_eq!(tabs.opened(&who(1), true), None);
+        assert_eq!(tabs.opened(&who(1), (1, true)), None);
         assert_eq!(tabs.next_gone(1_000), None);
     }
 
     #[test]
     fn the_last_of_two_tabs_counts_and_only_after_the_grace_time() {
         let mut tabs = Tabs::default();
-        let stay = tabs.opened(&who(1), true).expect("a proposal");
-        tabs.announced(&who(1), stay);
-        assert_eq!(tabs.opened(&who(1), true), None);
+        let stay = tabs.opened(&who(1), (1, true)).expect("a proposal");
+        tabs.announced(&who(1), (stay, 1));
+        assert_eq!(tabs.opened(&who(1), (1, true)), None);
         tabs.closed(&who(1), GRACE);
         assert_eq!(tabs.next_gone(1_000), None);
         tabs.closed(&who(1), 20 + GRACE);
         assert_eq!(tabs.next_gone(19 + GRACE), None);
         assert_eq!(tabs.next_gone(20 + GRACE), Some(who(1)));
-        assert!(tabs.opened(&who(1), true).is_some(), "coming back is announced again");
+        assert!(tabs.opened(&who(1), (1, true)).is_some(), "coming back is announced again");
     }
 
     #[test]
     fn whoever_was_erased_is_announced_again() {
         let mut tabs = Tabs::default();
-        let stay = tabs.opened(&who(1), false).expect("a proposal");
-        tabs.announced(&who(1), stay);
-        assert_eq!(tabs.opened(&who(1), false), Some(stay));
+        let stay = tabs.opened(&who(1), (1, false)).expect("a proposal");
+        tabs.announced(&who(1), (stay, 1));
+        assert_eq!(tabs.opened(&who(1), (1, false)), Some(stay));
+    }
+
+    #[test]
+    fn what_was_announced_in_an_earlier_boot_does_not_count() {
+        let mut tabs = Tabs::default();
+        let stay = tabs.opened(&who(1), (1, true)).expect("a proposal");
+        tabs.announced(&who(1), (stay, 1));
+        assert_eq!(tabs.opened(&who(1), (2, true)), Some(stay));
+        tabs.announced(&who(1), (stay, 2));
+        assert_eq!(tabs.opened(&who(1), (2, true)), None);
     }
 
     #[derive(Clone, Debug)]
@@ -173,7 +184,7 @@ mod tests {
             match (comes, commits) {
                 (Some(stay), true) => {
                     self.online.insert(who.clone());
-                    tabs.announced(&who, stay);
+                    tabs.announced(&who, (stay, 1));
                 }
                 // The socket that asked is refused and closes.
                 (Some(_), false) => failed.push(who),
@@ -198,7 +209,7 @@ mod tests {
                 match act {
                     Act::Open(n) => {
                         *open.entry(who(*n)).or_default() += 1;
-                        if let Some(stay) = tabs.opened(&who(*n), log.online.contains(&who(*n))) {
+                        if let Some(stay) = tabs.opened(&who(*n), (1, log.online.contains(&who(*n)))) {
                             log.waiting.push_back((who(*n), Some(stay)));
                         }
                     }

@@ -1,8 +1,8 @@
 //! What a restored directory takes over from a backup: every row but those that belong to the old history.
 
 use super::{
-    RecordsError,
-    keys::Table,
+    CLUSTER, RecordsError,
+    keys::{Key, Table},
     rows::Presence,
     txn::{decode, encode},
 };
@@ -30,6 +30,10 @@ pub fn restored(key: &[u8], value: Vec<u8>, node: NodeId) -> Result<Option<Vec<u
     let is_of = |table: Table| key.first() == Some(&(table as u8));
     if LEFT_BEHIND.iter().any(|table| is_of(*table)) {
         return Ok(None);
+    }
+    if is_of(Table::Nodes) {
+        // A node of that number that joins later begins with its first boot.
+        return Ok([node, CLUSTER].contains(&Key::last_number(key)).then_some(value));
     }
     if !is_of(Table::Presence) {
         return Ok(Some(value));
@@ -71,6 +75,14 @@ mod tests {
         assert_eq!(decode::<Presence>(&value)?.boots, [(1, 3), (1, 0)]);
         let other = vec![1, 2, 3];
         assert_eq!(restored(&[Table::Users as u8], other.clone(), 1)?, Some(other));
+        Ok(())
+    }
+
+    #[test]
+    fn other_nodes_have_never_been_there() -> Result<(), RecordsError> {
+        for (node, is_kept) in [(1, true), (2, false), (CLUSTER, true)] {
+            assert_eq!(restored(Key::node(node).as_bytes(), vec![1], 1)?.is_some(), is_kept, "node {node}");
+        }
         Ok(())
     }
 

@@ -165,19 +165,18 @@ async fn expire(records: &Records, tenant: &Tenant, op: Op) -> Result<(), KeepEr
 /// Erases everything kept about a user, part by part. Interrupted, the next round goes on.
 ///
 /// # Errors
-/// When a part can't be committed.
+/// When a part can't be committed. Once one is, there is no error that says that nothing has happened.
 pub async fn erase_user(records: &Records, tenant: &Tenant, user: &UserId) -> Result<u64, ProposeError> {
-    let mut all = 0;
+    let mut all = None;
     loop {
         let op = Op::EraseUser { user: user.clone() };
-        match records.propose(tenant, op).await?.reply {
-            Reply::Progress { removed, more } => {
-                all += removed;
-                if !more {
-                    return Ok(all);
-                }
-            }
-            _ => return Ok(all),
+        let committed = records.propose(tenant, op).await;
+        let committed = committed.map_err(|error| if all.is_some() { ProposeError::OutcomeUnknown } else { error })?;
+        let Reply::Progress { removed, more } = committed.reply else { return Ok(all.unwrap_or(0)) };
+        let sum = all.unwrap_or(0) + removed;
+        if !more {
+            return Ok(sum);
         }
+        all = Some(sum);
     }
 }

@@ -50,6 +50,25 @@ async fn a_dead_leader_costs_no_answered_call_and_none_happens_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_stops_hands_over_and_nobody_is_refused() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    let leader = cluster.leader().await;
+    let others = cluster.others(leader);
+    let term = |status: &serde_json::Value| status["term"].as_u64().expect("a term");
+    let before = term(&cluster.api(leader).get("/cluster").await.ok());
+    let apis: Vec<Api> = others.iter().map(|n| cluster.api(*n)).collect();
+    let mut writers = Writers::new(WRITERS, &USERS);
+    writers.start(&apis);
+    writers.more(40).await;
+    tokio::task::block_in_place(|| cluster.nodes[leader].stop());
+    writers.more(40).await;
+    writers.stop().await;
+    let said = cluster.nodes[leader].log();
+    assert!(said.contains("this leader has handed over"), "{said}");
+    assert_eq!(term(&cluster.api(others[0]).get("/cluster").await.ok()), before + 1, "it costs one election");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_minority_refuses_and_what_it_says_never_happened_never_does() {
     let cluster = tokio::task::block_in_place(Cluster::start);
     for alone in [cluster.leader().await, cluster.others(cluster.leader().await)[0]] {

@@ -109,6 +109,34 @@ async fn a_node_that_stood_still_sends_its_sessions_away_and_takes_part_again() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_back_to_a_node_that_stood_still_stays_online() {
+    let cluster = tokio::task::block_in_place(with_grace);
+    let still = cluster.others(cluster.leader().await)[0];
+    let other = cluster.others(still)[0];
+    let mut watcher = cluster.nodes[other].greeted(PRESENCE, ROOT).await;
+    let mut alice = cluster.nodes[still].greeted(PRESENCE, ALICE).await;
+    let mut bob = cluster.nodes[still].greeted(PRESENCE, BOB).await;
+    transitions(&mut watcher, 2).await;
+    cluster.nodes[still].pause();
+    until("it is marked down", || async {
+        cluster.nodes[other].log().contains("a boot of a node is over").then_some(())
+    })
+    .await;
+    cluster.nodes[still].resume();
+    assert_eq!((alice.closed().await.0, bob.closed().await.0), (4410, 4410));
+    // One of them comes back to the same node, before the time of grace is over.
+    let _alice = until("let in again", || async {
+        let request = crate::support::socket::request(cluster.nodes[still].address(), PRESENCE, Some(&ALICE.token()));
+        Socket::open(request, PRESENCE, ALICE).await.ok()
+    })
+    .await;
+    assert_eq!(transitions(&mut watcher, 1).await, [("user_offline".into(), json!(2))]);
+    watcher.expect_nothing(&cluster.api(other)).await;
+    let shown = cluster.api(other).get("/users/1/presence").await.ok();
+    assert_eq!(shown["is_online"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_its_leader_publishes_nothing_and_says_so() {
     let cluster = tokio::task::block_in_place(Cluster::start);
     let leader = cluster.leader().await;

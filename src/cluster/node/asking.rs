@@ -61,10 +61,12 @@ impl Node {
         answers.into_iter().filter_map(place).collect()
     }
 
-    /// Says goodbye, so that nobody waits for this node: its members count no more, its users have the grace time.
+    /// Says goodbye, so that nobody waits for this node: another one leads, its members count no more, its users have the
+    /// grace time.
     pub async fn leave(&self) {
         let Some(company) = &self.company else { return };
         company.leaving.cancel();
+        company.membership.handover().hand_over("it stops").await;
         let (node, epoch) = self.records.boot();
         if let Err(error) = self.records.propose(&Tenant::default(), Op::MarkDown { node, epoch }).await {
             tracing::info!(%error, "the other nodes find out by themselves that this one has left");

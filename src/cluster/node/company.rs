@@ -3,7 +3,7 @@
 use super::{
     Node, Surroundings,
     open::{self, StartError},
-    standing::Standing,
+    standing::{Lease, Return},
 };
 use crate::{
     broker::Interests,
@@ -139,10 +139,16 @@ impl Prepared {
             leadership: leadership.clone(),
             records: records.clone(),
             configured: Arc::new(settings.peers.clone()),
+            turn: Arc::default(),
         };
         let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
         let receiving = Receiving { raft, snapshots, identity: identity.clone() };
-        let leases = Leases::new(leadership.clone(), records.clone(), Duration::from_millis(settings.down_ms));
+        let length = Duration::from_millis(settings.fence_ms);
+        let leases = Leases::new(
+            (leadership.clone(), records.clone()),
+            links.watch_applied(),
+            (length, Duration::from_millis(settings.down_ms)),
+        );
         let (service, events) = Service::new(
             (leadership.clone(), leases.clone()),
             membership.clone(),
@@ -159,14 +165,19 @@ impl Prepared {
         tracker.spawn(outward.run(line, shutdown.clone()));
         tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
         tracker.spawn(leases.clone().watch(shutdown.clone()));
-        let (leadership, records) = (leadership.clone(), records.clone());
-        let raiser = Raiser { leadership, links: links.clone(), records, own: settings.feature_level };
+        let raiser = Raiser {
+            leadership: leadership.clone(),
+            links: links.clone(),
+            records: records.clone(),
+            own: settings.feature_level,
+        };
         tracker.spawn(raiser.run(shutdown.clone()));
+        tracker.spawn(membership.handover().when_disk_is_full(shutdown.clone()));
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
         tracker.spawn(membership.clone().follow(shutdown.clone()));
-        tracker.spawn(membership.clone().promote(shutdown.clone()));
+        tracker.spawn(membership.clone().tend(shutdown.clone()));
         tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
-        Company {
+        let company = Company {
             links,
             identity,
             membership,
@@ -176,7 +187,16 @@ impl Prepared {
             leaving: shutdown.child_token(),
             settings: Arc::new(settings.clone()),
             epoch,
-        }
+        };
+        let lease = Lease {
+            broker: around.broker.clone(),
+            records: records.clone(),
+            leadership: leadership.clone(),
+            company: company.clone(),
+            length,
+        };
+        tracker.spawn(lease.keep(company.leaving.clone()));
+        company
     }
 }
 
@@ -196,15 +216,29 @@ impl Company {
             leadership: leadership.clone(),
         };
         tracker.spawn(keeper.run(shutdown.clone()));
-        let standing = Standing {
-            broker: around.broker.clone(),
-            records: records.clone(),
-            leadership: leadership.clone(),
-            company: self.clone(),
-            lease: Duration::from_millis(self.settings.fence_ms),
-            epoch,
-        };
-        tracker.spawn(standing.keep(self.leaving.clone()));
+        let (broker, records) = (around.broker.clone(), records.clone());
+        let back = Return { broker, records, company: self.clone(), epoch };
+        tracker.spawn(back.keep(self.leaving.clone()));
+    }
+
+    /// Up to where everything is that was ever answered: asks the leader, whoever that is, until it says.
+    pub(super) async fn read_index(&self) -> u64 {
+        let mut said = Instant::now();
+        loop {
+            let index = match self.membership.leadership.route() {
+                None => None,
+                Some(Route::Here) => self.membership.leadership.read_index().await,
+                Some(Route::To(leader)) => ask_read_index(&self.links, leader).await,
+            };
+            if let Some(index) = index {
+                return index;
+            }
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                tracing::info!("waiting for a leader: {}", self.waits_for(&self.membership.addresses()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Where peers reach this node.
@@ -218,7 +252,7 @@ impl Node {
     pub(super) async fn catch_up(&self, company: &Company, shutdown: &CancellationToken) -> Result<u64, StartError> {
         let caught_up = async {
             self.become_member(company).await?;
-            let read = self.read_index(company).await;
+            let read = company.read_index().await;
             let applied = self.raft.wait(None).applied_index_at_least(Some(read), "start-up").await;
             applied.map_err(|error| StartError::Raft(error.to_string()))?;
             Ok(company.epoch)
@@ -241,26 +275,6 @@ impl Node {
                 Err(StartError::Refused(why.ok().and_then(|why| why.clone()).unwrap_or_default()))
             }
             done = start => done,
-        }
-    }
-
-    /// Up to where everything is that was ever answered: asks the leader, whoever that is, until it says.
-    async fn read_index(&self, company: &Company) -> u64 {
-        let mut said = Instant::now();
-        loop {
-            let index = match self.leadership.route() {
-                None => None,
-                Some(Route::Here) => self.leadership.read_index().await,
-                Some(Route::To(leader)) => ask_read_index(&company.links, leader).await,
-            };
-            if let Some(index) = index {
-                return index;
-            }
-            if said.elapsed() >= SAY_EVERY {
-                said = Instant::now();
-                tracing::info!("waiting for a leader: {}", company.waits_for(&company.membership.addresses()));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

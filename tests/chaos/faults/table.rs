@@ -23,8 +23,7 @@ pub const FAULTS: &[Fault] = &[
     fault((3, "connections are reset"), Act::Reset, &[Broken], Served::Somebody),
     fault((2, "links are slow"), Act::Slow, &[Slowed], Served::Somebody),
     fault((2, "a follower's disk is full"), Act::Fill(Who::Follower), &[DiskFull], Served::Others),
-    // A leader whose disk is full goes on leading, and refuses.
-    fault((2, "the leader's disk is full"), Act::Fill(Who::Leader), &[DiskFull], Served::Nobody),
+    fault((2, "the leader's disk is full"), Act::Fill(Who::Leader), &[DiskFull, NewLeader], Served::Others),
     fault((2, "a node's tables are damaged"), Act::Damage(Who::Follower, Files::Tables), REBUILT, Served::Others),
     fault((1, "a node's log is damaged"), Act::Damage(Who::Follower, Files::Log), &[Ended(65)], Served::Others),
     fault((1, "a member is replaced"), Act::Replace, &[Ended(78)], Served::Others),
