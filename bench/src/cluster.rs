@@ -44,6 +44,8 @@ impl Cluster {
             ("CARILLON_CLUSTER__SECRET", "the secret of the bench's nodes, 32 bytes".to_owned()),
             ("CARILLON_CLUSTER__PEERS", peers.join(",")),
             ("CARILLON_DRAIN__SECONDS", "0".to_owned()),
+            // So that the log is cut before the machine's disk is full.
+            ("CARILLON_STORAGE__SNAPSHOT_LOG_BYTES", (16_u64 << 20).to_string()),
             ("CARILLON_LOG__LEVEL", "error".to_owned()),
         ];
         Server::start_with(&self.binary, self.data[node].path(), &settings).await

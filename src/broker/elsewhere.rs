@@ -128,6 +128,13 @@ impl Broker {
         self.inner.place.get().is_some_and(Place::is_fenced)
     }
 
+    /// This node goes: from now on it publishes nothing and lets nobody in.
+    pub fn leave_place(&self) {
+        if let Some(place) = self.inner.place.get() {
+            place.hold(place.started);
+        }
+    }
+
     /// The others have given this node up: whoever is here is sent away, to come back at once, here or elsewhere.
     pub async fn lose_place(&self) {
         if let Some(place) = self.inner.place.get() {

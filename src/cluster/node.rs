@@ -167,12 +167,12 @@ impl Node {
         match &node.company {
             None => node.begin_boot_alone().await?,
             Some(company) => {
-                node.begin_boot(company, around.shutdown).await?;
+                let stands = node.begin_boot(company, around.shutdown).await?;
                 company.take_part(&around, (&node.leadership, &node.records), new_epoch);
+                if stands {
+                    node.take_place(company, around.shutdown).await?;
+                }
             }
-        }
-        if let Some(company) = &node.company {
-            node.take_place(company, around.shutdown).await?;
         }
         let history = node.begin_history().await?;
         node.records.begin_history(history);

@@ -102,8 +102,15 @@ impl BatchingProposer {
                 () = shutdown.cancelled() => break,
             }
             if self.leadership.disk_is_full() {
-                refuse(waiting.drain(..), ProposeError::DiskFull);
-                continue;
+                // What a node says of itself is for others, who may have room; it must not be kept from taking part.
+                let has_company = self.links.is_some();
+                let (own, others): (VecDeque<_>, VecDeque<_>) =
+                    waiting.drain(..).partition(|waiting| has_company && waiting.command.op.is_of_node());
+                refuse(others, ProposeError::DiskFull);
+                waiting = own;
+                if waiting.is_empty() {
+                    continue;
+                }
             }
             let now = *self.epoch.borrow();
             if now != epoch {

@@ -23,6 +23,7 @@ use carillon_storage::{
     CodecError, SnapshotError,
     note::checksum,
     snapshot::{SnapshotFile, Snapshots},
+    space,
 };
 use openraft::{Snapshot, raft::SnapshotResponse};
 use std::{
@@ -36,6 +37,8 @@ use tokio::{sync::mpsc, time::Instant};
 const PIECES_WAITING: usize = 4;
 /// How often a receiver that is busy says that it lives.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
+/// A snapshot, and tables of its records, take up so many times its size.
+const ROOM_FACTOR: u64 = 4;
 /// Before each piece, its checksum.
 const CRC_BYTES: usize = 4;
 
@@ -62,6 +65,8 @@ pub(super) enum TransferError {
     Identity(#[from] IdentityError),
     #[error("it was not installed: {0}")]
     Receiver(String),
+    #[error("there are {free} bytes free, and {needed} are needed for it and the tables made of it")]
+    NoRoom { free: u64, needed: u64 },
     #[error("a piece came out of order, or its checksum is wrong")]
     Damaged,
     #[error("a thread ended: {0}")]
@@ -152,6 +157,8 @@ pub(crate) struct Receiving {
     pub(super) raft: Raft,
     pub(super) snapshots: Snapshots,
     pub(super) identity: Arc<Identity>,
+    /// Free space that nothing takes.
+    pub(super) reserve_bytes: u64,
 }
 
 impl std::fmt::Debug for Receiving {
@@ -173,6 +180,11 @@ impl Receiving {
             writer.send(Frame::new(Tag::Answer, 0, wire::encode(&refused)?)).await?;
             return Ok(());
         }
+        if let Err(error) = self.look_for_room(offer.bytes) {
+            let refused: Installed = Err(error.to_string());
+            writer.send(Frame::new(Tag::Answer, 0, wire::encode(&refused)?)).await?;
+            return Err(error);
+        }
         let file = self.take_file(&mut reader, offer.bytes).await?;
         let install = self.install(file, (offer.vote, offer.meta));
         tokio::pin!(install);
@@ -186,6 +198,13 @@ impl Receiving {
         let said: Installed = installed.map_err(|error| error.to_string());
         writer.send(Frame::new(Tag::Answer, 0, wire::encode(&said)?)).await?;
         said.map(|_| ()).map_err(TransferError::Receiver)
+    }
+
+    /// Tables that are filled beside the old ones must not meet the end of the disk: nothing that needs it survives that.
+    fn look_for_room(&self, bytes: u64) -> Result<(), TransferError> {
+        let needed = self.reserve_bytes.saturating_add(bytes.saturating_mul(ROOM_FACTOR));
+        let free = space::free_bytes(self.snapshots.dir())?;
+        if free < needed { Err(TransferError::NoRoom { free, needed }) } else { Ok(()) }
     }
 
     /// Writes the pieces on a thread of its own. Dropped, the thread sees the end of the pieces and leaves nothing.

@@ -345,6 +345,18 @@ impl Op {
         )
     }
 
+    /// Whether a node says it of itself, for the others.
+    pub fn is_of_node(&self) -> bool {
+        matches!(
+            self,
+            Self::NodeStarted
+                | Self::EnterNode { .. }
+                | Self::EditGroups { .. }
+                | Self::ShowGroups { .. }
+                | Self::MarkDown { .. }
+        )
+    }
+
     /// About how many bytes of rows and frames applying it makes; what is packed together is bounded by it.
     pub fn weight(&self) -> usize {
         /// Keys, fields of fixed size, bookkeeping.

@@ -1,8 +1,8 @@
 //! The leader dies, the majority goes on; the minority says so and takes nothing back.
 
 use crate::{
-    harness::{Cluster, notification, titles},
-    support::Api,
+    harness::{Cluster, notification, stored, titles},
+    support::{ALICE, Api},
     writers::Writers,
 };
 use std::{
@@ -66,6 +66,31 @@ async fn a_leader_that_stops_hands_over_and_nobody_is_refused() {
     let said = cluster.nodes[leader].log();
     assert!(said.contains("this leader has handed over"), "{said}");
     assert_eq!(term(&cluster.api(others[0]).get("/cluster").await.ok()), before + 1, "it costs one election");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_is_full_takes_part_and_leaves_the_lead_to_others() {
+    let mut cluster = tokio::task::block_in_place(Cluster::start);
+    let leader = cluster.leader().await;
+    let (full, other) = (cluster.others(leader)[0], cluster.others(leader)[1]);
+    stored(&cluster.api(leader), "1", "before").await;
+    tokio::task::block_in_place(|| {
+        cluster.nodes[full].stop();
+        // The most that can be set: no disk that tests run on has as much room.
+        cluster.nodes[full].set("STORAGE__RESERVE_BYTES", 1_u64 << 40);
+        cluster.nodes[full].start();
+    });
+    cluster.ready(full).await;
+    // It lets people in and serves what there is, but takes no changes.
+    let mut socket = cluster.nodes[full].greeted("/ws/notifications/", ALICE).await;
+    let refused = cluster.api(full).post("/notifications", &notification("1", "here", 1)).await;
+    assert_eq!((refused.status, refused.code()), (503, "disk_full"));
+    stored(&cluster.api(other), "1", "elsewhere").await;
+    assert_eq!(socket.next().await["data"]["title"], "elsewhere");
+    cluster.nodes[leader].kill();
+    stored(&cluster.api(other), "1", "after").await;
+    assert_eq!(cluster.leader().await, other, "a node without room leads while another could");
+    assert_eq!(titles(&cluster.api(full), "1").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

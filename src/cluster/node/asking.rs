@@ -66,6 +66,8 @@ impl Node {
     pub async fn leave(&self) {
         let Some(company) = &self.company else { return };
         company.leaving.cancel();
+        // Its lease runs on, and whoever is greeted elsewhere from now on does not wait for it.
+        self.broker.leave_place();
         company.membership.handover().hand_over("it stops").await;
         let (node, epoch) = self.records.boot();
         if let Err(error) = self.records.propose(&Tenant::default(), Op::MarkDown { node, epoch }).await {

@@ -142,7 +142,8 @@ impl Prepared {
             turn: Arc::default(),
         };
         let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
-        let receiving = Receiving { raft, snapshots, identity: identity.clone() };
+        let reserve_bytes = around.config.storage.reserve_bytes;
+        let receiving = Receiving { raft, snapshots, identity: identity.clone(), reserve_bytes };
         let length = Duration::from_millis(settings.fence_ms);
         let leases = Leases::new(
             (leadership.clone(), records.clone()),
@@ -278,11 +279,11 @@ impl Node {
         }
     }
 
-    /// This boot's first words in the log.
-    pub(super) async fn begin_boot(&self, company: &Company, shutdown: &CancellationToken) -> Result<(), StartError> {
+    /// This boot's first words in the log; false if no disk of the cluster has room for them. They follow when one has.
+    pub(super) async fn begin_boot(&self, company: &Company, shutdown: &CancellationToken) -> Result<bool, StartError> {
         let incarnation = company.identity.incarnation();
         let begun = async {
-            self.insist(Op::NodeStarted).await?;
+            let stands = self.insist(Op::NodeStarted).await?;
             self.insist(Op::EnterNode { node: company.identity.node(), incarnation }).await?;
             // Of several nodes at once the first one's counts.
             if self.records.read(|rows| journal::history(rows))?.is_none() {
@@ -297,7 +298,7 @@ impl Node {
             if let Err(error) = company.membership.say_where(company.own_address()).await {
                 tracing::warn!(%error, "the other nodes are not told of this node's address yet");
             }
-            Ok(())
+            Ok(stands)
         };
         self.unless_refused(company, shutdown, begun).await
     }
@@ -313,17 +314,17 @@ impl Node {
         self.unless_refused(company, shutdown, placed).await
     }
 
-    /// Proposes until it is done. A full disk refuses every change, and serves every read.
-    async fn insist(&self, op: Op) -> Result<(), StartError> {
+    /// Proposes until it is done; false if the leader's disk is full, which refuses every change and serves every read.
+    async fn insist(&self, op: Op) -> Result<bool, StartError> {
         loop {
             match self.records.propose(&Tenant::default(), op.clone()).await {
                 Ok(committed) => match committed.reply {
                     Reply::Rejected(why @ (Rejection::Wiped { .. } | Rejection::Removed { .. })) => {
                         return Err(StartError::Refused(why.to_string()));
                     }
-                    _ => return Ok(()),
+                    _ => return Ok(true),
                 },
-                Err(ProposeError::DiskFull) => return Ok(()),
+                Err(ProposeError::DiskFull) => return Ok(false),
                 Err(error) => tracing::debug!(%error, "the boot is announced again"),
             }
             tokio::time::sleep(LOOK_EVERY).await;

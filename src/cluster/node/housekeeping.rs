@@ -17,8 +17,8 @@ const SNAPSHOT_PAUSE: Duration = Duration::from_secs(3);
 const CHECKPOINT_ENTRIES: u64 = 500;
 
 impl Node {
-    /// Flushes the tables now and then, and cuts the log: a snapshot once the log is larger than the bound and the
-    /// last snapshot; two snapshots stay, and the log from the older one on.
+    /// Flushes the tables now and then, and cuts the log: a snapshot once the log is larger than the bound and half of
+    /// the last snapshot; two snapshots stay, and the log from the older one on.
     pub(super) async fn keep_house(self, settings: config::Storage, shutdown: CancellationToken) {
         let mut checkpoint_of = 0;
         let mut not_before = Instant::now();
@@ -35,7 +35,8 @@ impl Node {
                 checkpoint_of = applied;
                 self.checkpoint().await;
             }
-            let bound = settings.snapshot_log_bytes.max(self.newest_snapshot_bytes());
+            // Half: whoever was away reads a snapshot several times as fast as the log that made it.
+            let bound = settings.snapshot_log_bytes.max(self.newest_snapshot_bytes() / 2);
             if self.log.bytes() > bound && Instant::now() >= not_before {
                 not_before = Instant::now() + SNAPSHOT_PAUSE;
                 self.snapshot(settings.reserve_bytes).await;

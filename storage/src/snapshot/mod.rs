@@ -108,6 +108,12 @@ impl Snapshots {
         Ok(Self { dir: dir.to_owned(), next: Arc::new(Mutex::new(newest + 1)), left_out: Arc::default() })
     }
 
+    /// Where they are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Begins a snapshot; `meta` is the caller's and comes back in [`SnapshotFile::meta`].
     ///
     /// # Errors

@@ -7,11 +7,15 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::{Options, TableError};
+use super::{Options, TableError, trees};
 use crate::files;
 
-/// Says that the store was completed. Removed first when the store is wiped.
+/// Says that the store was completed, and in which tree. Removed first when the store is wiped.
 const MARKER: &str = "COMPLETE";
+/// What a marker of the first format says: everything is in sled's first tree.
+const FIRST_FORMAT: &[u8] = b"1\n";
+/// What a marker begins with; the tree's name and the end of the line follow.
+const SECOND_FORMAT: &[u8] = b"2 ";
 /// sled's own timer would sync at any time; checkpoints are the caller's business.
 const NEVER: Option<u64> = None;
 
@@ -29,16 +33,26 @@ pub(super) fn is_absent(dir: &Path) -> Result<bool, TableError> {
     }
 }
 
-pub(super) fn require_marker(dir: &Path) -> Result<(), TableError> {
-    if dir.join(MARKER).is_file() { Ok(()) } else { Err(TableError::Incomplete(dir.to_owned())) }
+/// The name of the tree that counts.
+pub(super) fn marked_tree(dir: &Path) -> Result<Vec<u8>, TableError> {
+    let marker = dir.join(MARKER);
+    match files::read_if_there(&marker).map_err(TableError::io("read", &marker))?.as_deref() {
+        Some(FIRST_FORMAT) => Ok(trees::FIRST.to_vec()),
+        Some(said) => {
+            let name = said.strip_prefix(SECOND_FORMAT).and_then(|rest| rest.strip_suffix(b"\n"));
+            name.map(<[u8]>::to_vec).ok_or_else(|| TableError::damaged(dir, "its marker is not readable"))
+        }
+        None => Err(TableError::Incomplete(dir.to_owned())),
+    }
 }
 
-pub(super) fn write_marker(dir: &Path) -> Result<(), TableError> {
-    files::write_atomically(&dir.join(MARKER), b"1\n").map_err(TableError::io("complete", dir))
+pub(super) fn write_marker(dir: &Path, tree: &[u8]) -> Result<(), TableError> {
+    let said = [SECOND_FORMAT, tree, b"\n"].concat();
+    files::write_atomically(&dir.join(MARKER), &said).map_err(TableError::io("complete", dir))
 }
 
 /// From now on the store counts as incomplete.
-pub(super) fn remove_marker(dir: &Path) -> Result<(), TableError> {
+fn remove_marker(dir: &Path) -> Result<(), TableError> {
     let marker = dir.join(MARKER);
     files::remove_if_there(&marker).map_err(TableError::io("remove", &marker))?;
     files::sync_dir(dir).map_err(TableError::io("sync", dir))

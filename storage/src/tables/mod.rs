@@ -1,4 +1,5 @@
-//! The applied state: keys and values on sled, in one tree, the first key byte being the table.
+//! The applied state: keys and values on sled, in one tree, the first key byte being the table. A snapshot is taken in
+//! beside it, in another tree that then takes its place.
 //!
 //! **Promises.** A [`Tables::commit`] is there completely or not at all, together with the applied position.
 //! [`Tables::open`] reads everything and notices every lost, changed or resurrected record: each has a CRC over key and
@@ -16,6 +17,7 @@ mod meta;
 mod reader;
 mod restore;
 mod scan;
+mod trees;
 mod value;
 
 use std::collections::BTreeMap;
@@ -74,13 +76,20 @@ struct Inner {
     state: RwLock<State>,
 }
 
-#[derive(Debug)]
 struct State {
+    /// What readers see; the marker names it.
+    tree: sled::Tree,
     meta: Meta,
     /// What a running scan must still see as it was.
     images: Option<Images>,
     /// After a failed commit nobody knows what sled holds.
     broken: Option<String>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("meta", &self.meta).field("broken", &self.broken).finish_non_exhaustive()
+    }
 }
 
 impl Tables {
@@ -92,10 +101,11 @@ impl Tables {
         if files_of::is_absent(dir)? {
             return Self::create(dir, options);
         }
-        files_of::require_marker(dir)?;
+        let name = files_of::marked_tree(dir)?;
         let db = files_of::open_sled(dir, options)?;
-        let meta = check::verified_meta(dir, &db)?;
-        Ok(Self::assemble(dir, db, options, meta))
+        let tree = trees::open_only(dir, &db, &name)?;
+        let meta = check::verified_meta(dir, &tree)?;
+        Ok(Self::assemble(dir, (db, tree), options, meta))
     }
 
     fn create(dir: &Path, options: &Options) -> Result<Self, TableError> {
@@ -108,24 +118,26 @@ impl Tables {
     fn begin(dir: &Path, options: &Options) -> Result<Self, TableError> {
         files::create_dir(dir).map_err(TableError::io("create", dir))?;
         let db = files_of::open_sled(dir, options)?;
-        Ok(Self::assemble(dir, db, options, Meta::default()))
+        let tree = trees::open_new(dir, &db)?;
+        Ok(Self::assemble(dir, (db, tree), options, Meta::default()))
     }
 
     /// Makes everything durable, then says so with the marker.
     fn complete(&self) -> Result<(), TableError> {
-        let meta = self.inner.state.read().meta.clone();
-        self.seal_store(&meta)
+        let state = self.inner.state.read();
+        self.seal(&state.tree, &state.meta)?;
+        files_of::write_marker(&self.inner.dir, &state.tree.name())
     }
 
-    fn seal_store(&self, meta: &Meta) -> Result<(), TableError> {
+    /// Makes a tree durable that no marker names yet.
+    fn seal(&self, tree: &sled::Tree, meta: &Meta) -> Result<(), TableError> {
         let sealed = value::seal(META_KEY, &meta.encode()?);
-        self.inner.db.insert(META_KEY, sealed).map_err(|error| self.sled_error(&error))?;
-        self.checkpoint()?;
-        files_of::write_marker(&self.inner.dir)
+        tree.insert(META_KEY, sealed).map_err(|error| self.sled_error(&error))?;
+        self.checkpoint()
     }
 
-    fn assemble(dir: &Path, db: sled::Db, options: &Options, meta: Meta) -> Self {
-        let state = RwLock::new(State { meta, images: None, broken: None });
+    fn assemble(dir: &Path, (db, tree): (sled::Db, sled::Tree), options: &Options, meta: Meta) -> Self {
+        let state = RwLock::new(State { tree, meta, images: None, broken: None });
         Self { inner: Arc::new(Inner { dir: dir.to_owned(), db, options: options.clone(), state }) }
     }
 
@@ -145,7 +157,7 @@ impl Tables {
         meta.applied = Some(applied.to_vec());
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
-            let old = self.stored(key)?;
+            let old = self.stored(&state.tree, key)?;
             meta.replace(key, old.as_deref(), value.as_deref());
             match value {
                 Some(value) => batch.insert(key.as_slice(), value::seal(key, value)),
@@ -156,7 +168,7 @@ impl Tables {
             }
         }
         batch.insert(META_KEY, value::seal(META_KEY, &meta.encode()?));
-        if let Err(error) = self.inner.db.apply_batch(batch) {
+        if let Err(error) = state.tree.apply_batch(batch) {
             state.broken = Some(error.to_string());
             return Err(self.sled_error(&error));
         }
@@ -165,8 +177,8 @@ impl Tables {
     }
 
     /// The value of `key`, checked.
-    fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
-        match self.inner.db.get(key).map_err(|error| self.sled_error(&error))? {
+    fn stored(&self, tree: &sled::Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
+        match tree.get(key).map_err(|error| self.sled_error(&error))? {
             None => Ok(None),
             Some(sealed) => {
                 value::open(key, &sealed).map(|value| Some(value.to_vec())).map_err(|what| self.damaged(&what))

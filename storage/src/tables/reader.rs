@@ -71,12 +71,12 @@ impl<'a> Reader<'a> {
 
 impl Read for Reader<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, TableError> {
-        if key >= META_KEY { Ok(None) } else { self.tables.stored(key) }
+        if key >= META_KEY { Ok(None) } else { self.tables.stored(&self.state.tree, key) }
     }
 
     fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visit<'_>) -> Result<(), TableError> {
         let Some(bounds) = bounds(from, to) else { return Ok(()) };
-        let mut records = self.tables.inner.db.range::<&[u8], _>(bounds);
+        let mut records = self.state.tree.range::<&[u8], _>(bounds);
         loop {
             let record = match direction {
                 Direction::Forward => records.next(),

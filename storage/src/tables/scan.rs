@@ -126,6 +126,7 @@ impl ConsistentScan {
     #[expect(clippy::type_complexity, reason = "one caller takes it apart at once")]
     fn read(&self, records: usize) -> Result<(Chunk, BTreeMap<Vec<u8>, Option<Vec<u8>>>, bool), TableError> {
         let mut state = self.tables.inner.state.write();
+        let state = &mut *state;
         let Some(images) = &mut state.images else { return Ok((Vec::new(), BTreeMap::new(), true)) };
         if images.aborted {
             return Err(TableError::ScanAborted(images.bytes_max));
@@ -133,7 +134,7 @@ impl ConsistentScan {
         let from = images.reached.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let range = (from, Bound::Excluded(META_KEY.to_vec()));
         let mut current = Chunk::new();
-        for record in self.tables.inner.db.range::<Vec<u8>, _>(range).take(records) {
+        for record in state.tree.range::<Vec<u8>, _>(range).take(records) {
             let (key, sealed) = record.map_err(|error| self.tables.sled_error(&error))?;
             let value = value::open(&key, &sealed).map_err(|what| self.tables.damaged(&what))?;
             current.push((key.to_vec(), value.to_vec()));

@@ -180,7 +180,7 @@ fn a_store_with_damaged_bytes_never_opens_with_other_records() -> TestResult {
 
 #[test]
 fn a_record_changed_behind_the_stores_back_is_refused() -> TestResult {
-    type Harm = fn(&sled::Db) -> sled::Result<()>;
+    type Harm = fn(&sled::Tree) -> sled::Result<()>;
     let cases: [(&str, Harm); 6] = [
         ("a record is gone", |db| db.remove(key(1, 5)).map(drop)),
         ("a record came", |db| db.insert(key(1, 9_999), value::seal(&key(1, 9_999), b"x")).map(drop)),
@@ -195,7 +195,8 @@ fn a_record_changed_behind_the_stores_back_is_refused() -> TestResult {
     for (name, harm) in cases {
         let dir = tempfile::tempdir()?;
         filled(dir.path())?;
-        harm(&files_of::open_sled(dir.path(), &options())?)?;
+        let counts = files_of::marked_tree(dir.path())?;
+        harm(&files_of::open_sled(dir.path(), &options())?.open_tree(counts)?)?;
         let opened = Tables::open(dir.path(), &options()).map(|_| ());
         assert!(opened.as_ref().is_err_and(TableError::is_damage), "{name}: {opened:?}");
     }
@@ -282,6 +283,59 @@ fn a_running_store_takes_over_a_snapshot_and_its_handles_see_it() -> TestResult 
     drop((tables, other));
     let tables = Tables::open(&path, &options())?;
     assert_eq!((tables.applied(), tables.count(1), tables.count(2)), (Some(b"10".to_vec()), 10, 1_500));
+    Ok(())
+}
+
+#[test]
+fn a_store_of_the_first_format_is_opened_and_goes_on() -> TestResult {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("tables");
+    let mut meta = Meta::default();
+    meta.applied = Some(b"7".to_vec());
+    {
+        let db = files_of::open_sled(&path, &options())?;
+        for number in 0..100 {
+            meta.replace(&key(1, number), None, Some(b"old"));
+            db.insert(key(1, number), value::seal(&key(1, number), b"old"))?;
+        }
+        db.insert(META_KEY, value::seal(META_KEY, &meta.encode()?))?;
+        db.flush()?;
+        fs::write(path.join("COMPLETE"), "1\n")?;
+    }
+    let tables = Tables::open(&path, &options())?;
+    tables.commit(&put(100..150, "new"), b"8")?;
+    drop(tables);
+    let tables = Tables::open(&path, &options())?;
+    assert_eq!((tables.applied(), tables.count(1)), (Some(b"8".to_vec()), 150));
+    let mut writer = Snapshots::open(&dir.path().join("snapshots"))?.create(b"")?;
+    writer.push(&key(2, 1), b"theirs")?;
+    tables.replace_with(&writer.finish()?, b"9")?;
+    drop(tables);
+    let tables = Tables::open(&path, &options())?;
+    assert_eq!((tables.applied(), tables.count(1), tables.count(2)), (Some(b"9".to_vec()), 0, 1));
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_taken_over_leaves_everything_as_it_was() -> TestResult {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("tables");
+    let tables = Tables::open(&path, &options())?;
+    tables.commit(&put(0..100, "mine"), b"1")?;
+    let mut writer = Snapshots::open(&dir.path().join("snapshots"))?.create(b"")?;
+    for number in 0..2_500 {
+        writer.push(&key(2, number), b"theirs")?;
+    }
+    let file = writer.finish()?;
+    let mut bytes = fs::read(&file.path)?;
+    let end = bytes.len() - 1;
+    bytes[end] ^= 1;
+    fs::write(&file.path, bytes)?;
+    assert!(matches!(tables.replace_with(&file, b"9"), Err(TableError::Snapshot(_))));
+    tables.commit(&put(100..101, "mine"), b"2")?;
+    drop(tables);
+    let tables = Tables::open(&path, &options())?;
+    assert_eq!((tables.applied(), tables.count(1), tables.count(2)), (Some(b"2".to_vec()), 101, 0));
     Ok(())
 }
 
