@@ -4,16 +4,21 @@ use super::{types::Raft, wire::Proposed};
 use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
 use openraft::{BasicNode, RaftMetrics, ServerState};
+use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// A disk with less room is full, whatever the settings say: tables that fail to be written end the node.
 const ROOM_MIN: u64 = 4 << 20;
+
+/// A leader that has answered a question so lately lives: a question is asked every 200 ms.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(350);
 
 /// Where changes go now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +47,10 @@ struct Inner {
     is_yielding: AtomicBool,
     /// Changes that are being taken.
     taking: AtomicUsize,
+    /// When a leader with its majority last answered a question of this node's.
+    answered: Mutex<Option<Instant>>,
+    /// When openraft last said how it is.
+    said_at: Mutex<Instant>,
 }
 
 /// A change is being taken as long as this lives.
@@ -79,7 +88,19 @@ impl std::fmt::Debug for Inner {
 impl Leadership {
     pub(crate) fn new(raft: Raft, node: NodeId, lease: Duration, (log, reserve_bytes): (Log, u64)) -> Self {
         let (is_yielding, taking) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { inner: Arc::new(Inner { raft, node, lease, log, reserve_bytes, is_yielding, taking }) }
+        Self {
+            inner: Arc::new(Inner {
+                raft,
+                node,
+                lease,
+                log,
+                reserve_bytes,
+                is_yielding,
+                taking,
+                answered: Mutex::default(),
+                said_at: Mutex::new(Instant::now()),
+            }),
+        }
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -139,6 +160,30 @@ impl Leadership {
         stands && self.inner.raft.trigger().elect().await.is_ok()
     }
 
+    /// A leader that has its majority has just answered a question of this node's.
+    pub(crate) fn note_answer(&self) {
+        *self.inner.answered.lock() = Some(Instant::now());
+    }
+
+    /// Whether this node leads, or has a leader that answers it.
+    pub(crate) fn is_led(&self) -> bool {
+        self.leads() || self.inner.answered.lock().is_some_and(|at| at.elapsed() <= ANSWERED_WITHIN)
+    }
+
+    /// Notes that openraft lives, as long as it does; ends with `shutdown`. While it waits for a disk that hangs, what it
+    /// said last stays as it was.
+    pub(crate) async fn watch_core(self, shutdown: CancellationToken) {
+        let mut metrics = self.inner.raft.metrics();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+            metrics.borrow_and_update();
+            *self.inner.said_at.lock() = Instant::now();
+        }
+    }
+
     /// Those whose words count, this node maybe among them.
     pub(crate) fn voters(&self) -> Vec<NodeId> {
         self.inner.raft.metrics().borrow().membership_config.membership().voter_ids().collect()
@@ -155,7 +200,11 @@ impl Leadership {
     /// For how long no majority has answered this leader; `None` before one has. A lone voter is its own.
     fn majority_silence(&self, metrics: &RaftMetrics<NodeId, BasicNode>) -> Option<Duration> {
         let is_alone = metrics.membership_config.membership().voter_ids().eq([self.inner.node]);
-        if is_alone { Some(Duration::ZERO) } else { metrics.millis_since_quorum_ack.map(Duration::from_millis) }
+        if is_alone {
+            return Some(Duration::ZERO);
+        }
+        let silence = metrics.millis_since_quorum_ack.map(Duration::from_millis)?;
+        Some(silence + self.inner.said_at.lock().elapsed())
     }
 
     /// The term in which this node leads, once it has applied everything of earlier terms.

@@ -29,17 +29,6 @@ use tokio_util::sync::CancellationToken;
 const TEND_EVERY: Duration = Duration::from_millis(200);
 /// Two sets of voters that count for so long are what is left of a change.
 const JOINT_MAX: Duration = Duration::from_secs(1);
-/// How often it is looked whether this node reaches a majority.
-const GUARD_EVERY: Duration = Duration::from_millis(50);
-/// A peer that was not heard for so long does not count as reached: two pings, and half of one.
-const HEARD_WITHIN: Duration = Duration::from_millis(1_250);
-/// A leader that no majority has answered for so long says no more that it lives.
-const DEAF_AFTER: Duration = Duration::from_millis(1_000);
-/// How long a majority must be reached again before this node may stand for election: until the leader, if there is one,
-/// has reached this node, too.
-const CONTENT_AFTER: Duration = Duration::from_millis(1_200);
-/// How long after a leader's last word a node whose disk is full leaves it to the others to stand for election.
-const FULL_PATIENCE: Duration = Duration::from_secs(2);
 /// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
 const CLOSE_ENTRIES: u64 = 512;
 /// How long a change of the membership may take.
@@ -160,40 +149,6 @@ impl Membership {
         // To what was begun: the voters of the newer set.
         let lasts = joint_since.is_some_and(|since| since.elapsed() > JOINT_MAX);
         lasts.then(|| (voters, ChangeMembers::AddVoterIds(BTreeSet::new())))
-    }
-
-    /// Lets this node stand for election only while it reaches a majority, and has for a while: one that was cut off would
-    /// come back with a higher term and depose a leader that everybody else is content with.
-    pub(crate) async fn guard_elections(self, shutdown: CancellationToken) {
-        let raft = self.leadership.raft();
-        let mut reached_since: Option<Instant> = Some(Instant::now() - CONTENT_AFTER);
-        loop {
-            let voters = self.voters();
-            let own = self.leadership.node();
-            let reached = voters
-                .iter()
-                .filter(|id| **id == own || self.links.was_heard_within(**id, Kind::Raft, HEARD_WITHIN))
-                .count();
-            reached_since = if reached > voters.len() / 2 { reached_since.or(Some(Instant::now())) } else { None };
-            let may_stand = voters.len() <= 1 || reached_since.is_some_and(|since| since.elapsed() >= CONTENT_AFTER);
-            // It would refuse all changes: others first, if they can.
-            let may_stand = may_stand && !(self.leadership.disk_is_full() && self.hears_a_leader());
-            raft.runtime_config().elect(may_stand);
-            // Whoever hears a leader is content with it, even if it hears nobody itself: then it has to fall silent.
-            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER) && !self.leadership.is_yielding());
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(GUARD_EVERY) => {}
-            }
-        }
-    }
-
-    /// Whether another node led a moment ago.
-    fn hears_a_leader(&self) -> bool {
-        match self.leadership.route() {
-            Some(Route::To(leader)) => self.links.was_heard_within(leader, Kind::Raft, FULL_PATIENCE),
-            _ => false,
-        }
     }
 
     fn caught_up(&self) -> Option<BTreeSet<NodeId>> {

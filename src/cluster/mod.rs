@@ -4,14 +4,15 @@
 //! `state_machine` are openraft's two storages · `recover` decides what a directory is worth · `snapshot` cuts the log ·
 //! `backup` and `restore` make a copy and a directory of it.
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
-//! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `handover` who leads
-//! next, `features` what all understand;
+//! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
+//! leads next, `features` what all understand;
 //! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said. `lone` is none of that.
 
 mod backup;
 mod codec;
 mod counts;
 mod edges;
+mod elections;
 mod features;
 mod handover;
 mod identity;

@@ -39,6 +39,8 @@ pub(crate) enum Request {
     Where,
     /// Stand for election: the asking leader wants to lead no more.
     TakeOver,
+    /// Whether the node that is asked leads, or has a leader that answers it.
+    IsLed,
 }
 
 /// A change of who belongs to the cluster.
@@ -78,6 +80,7 @@ pub(crate) enum Answer {
     TakeOver(bool),
     /// No lease; what to echo all the same.
     Clock(u64),
+    IsLed(bool),
 }
 
 /// What became of changes at a leader.

@@ -3,17 +3,18 @@
 use crate::{
     board::Board,
     disk::Disk,
-    net::{ANYBODY, Network, Node},
+    net::{ANYBODY, Network, Node, Plug},
     support::{Api, Options, Random, Server, until},
 };
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
 };
 
-const SECRET: &str = "a secret for tests, of 32 bytes or more";
+pub const KEY_ID: &str = "chaos";
+pub const SECRET: &str = "a secret for tests, of 32 bytes or more";
 /// Ports that no system gives to outgoing connections: a node that is down must find its own again.
 const PORTS: std::ops::Range<u64> = 12_000..30_000;
 
@@ -24,6 +25,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// Where it listens for peers.
     listen: SocketAddr,
+    /// Its own network, where this process may make one.
+    pub plug: Option<Plug>,
     /// Its own file system, where this process may mount one.
     pub disk: Option<Disk>,
     pub is_paused: bool,
@@ -39,8 +42,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// So many nodes that have formed a cluster.
-    pub async fn start(count: u64, board: Arc<Board>, seed: u64) -> Self {
-        let (members, network, random) = (BTreeMap::new(), Network::default(), Random::new(seed));
+    pub async fn start(count: u64, (board, network): (Arc<Board>, Network), seed: u64) -> Self {
+        let (members, random) = (BTreeMap::new(), Random::new(seed));
         let mut cluster = Self { members, network, board, random, last: 0 };
         for _ in 0..count {
             cluster.prepare();
@@ -56,9 +59,21 @@ impl Cluster {
     /// Another node, that does not run yet.
     fn prepare(&mut self) -> Node {
         self.last += 1;
-        let (address, listen) = (self.free_address(), self.free_address());
+        let plug = self.network.plug(self.last);
+        let at = plug.as_ref().map_or(Ipv4Addr::LOCALHOST, |plug| plug.address);
+        let (address, listen) = (self.free_address(at), self.free_address(at));
         let disk = Disk::new();
+        let hash: String = carillon::auth::hash_api_key("dev").iter().map(|byte| format!("{byte:02x}")).collect();
+        // Development mode keeps to the loopback interface.
         let options = Options::default()
+            .production()
+            .by_way_of(plug.as_ref().map(Plug::prefix).unwrap_or_default())
+            .set(
+                "AUTH__API_KEYS",
+                format!(r#"[{{id = "dev", hash = "{hash}", scopes = ["publish", "read", "admin"]}}]"#),
+            )
+            .set("AUTH__JWT", format!(r#"[{{id = "{KEY_ID}", secret = "{SECRET}"}}]"#))
+            .set("CLUSTER__PLAINTEXT", true)
             .set("SERVER__NODE_ID", self.last)
             .set("SERVER__LISTEN", address)
             .set("CLUSTER__LISTEN", listen)
@@ -74,16 +89,18 @@ impl Cluster {
             None => options,
         };
         let server = options.prepare();
-        self.members.insert(self.last, Member { server, address, listen, disk, is_paused: false });
+        self.members.insert(self.last, Member { server, address, listen, plug, disk, is_paused: false });
         self.last
     }
 
-    fn free_address(&mut self) -> SocketAddr {
+    fn free_address(&mut self, at: Ipv4Addr) -> SocketAddr {
         loop {
             let port = PORTS.start + self.random.below(PORTS.end - PORTS.start);
-            let address: SocketAddr = format!("127.0.0.1:{port}").parse().expect("an address");
+            let address = SocketAddr::from((at, u16::try_from(port).expect("a port")));
             let is_ours = |member: &Member| member.address == address || member.listen == address;
-            if !self.members.values().any(is_ours) && TcpListener::bind(address).is_ok() {
+            // A node with a network of its own has all ports to itself.
+            let is_free = !at.is_loopback() || TcpListener::bind(address).is_ok();
+            if !self.members.values().any(is_ours) && is_free {
                 return address;
             }
         }
@@ -175,6 +192,11 @@ impl Cluster {
     pub fn running(&self) -> Vec<Node> {
         let runs = |member: &Member| member.server.is_running() && !member.is_paused;
         self.members.iter().filter(|(_, member)| runs(member)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether every node's plug can be pulled.
+    pub fn has_plugs(&self) -> bool {
+        self.members.values().all(|member| member.plug.is_some())
     }
 
     /// Whether every node's disk can be filled.

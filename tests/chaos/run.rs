@@ -14,6 +14,7 @@ use crate::{
         Client, people::Person, publisher::Publisher, resumer::Resumer, viewer::Viewer, watcher::Watcher,
         writer::Writer,
     },
+    net::Network,
     nodes::Cluster,
     profile::Profile,
     support::{PATIENCE, Random},
@@ -60,9 +61,9 @@ struct Report {
 }
 
 impl Run {
-    pub async fn new(seed: u64, profile: Profile) -> Self {
+    pub async fn new(seed: u64, profile: Profile, network: Network) -> Self {
         let (mut random, board) = (Random::new(seed), Arc::new(Board::new()));
-        let cluster = Cluster::start(profile.nodes, board.clone(), random.next()).await;
+        let cluster = Cluster::start(profile.nodes, (board.clone(), network), random.next()).await;
         cluster.whole().await;
         Self {
             seed,
@@ -84,8 +85,13 @@ impl Run {
         let begun = Instant::now();
         let mut faults = self.profile.schedule(self.random.next());
         while let Some(fault) = faults.next(begun.elapsed()) {
-            if matches!(fault.act, Act::Fill(_)) && !self.cluster.has_disks() {
-                println!("not done: {}; no permission to mount a file system", fault.name);
+            let lacks = match fault.act {
+                Act::Fill(_) if !self.cluster.has_disks() => Some("mount a file system"),
+                Act::Unplug(_) | Act::Lose(_) if !self.cluster.has_plugs() => Some("make a network namespace"),
+                _ => None,
+            };
+            if let Some(lacks) = lacks {
+                println!("not done: {}; no permission to {lacks}", fault.name);
                 continue;
             }
             self.fault(&fault).await;

@@ -20,6 +20,8 @@ pub struct Options {
     args: Vec<String>,
     dir: Option<PathBuf>,
     open_files: Option<u32>,
+    /// What goes before the program.
+    prefix: Vec<String>,
     is_production: bool,
 }
 
@@ -45,6 +47,12 @@ impl Options {
     /// As many open files as the process may have, at most.
     pub fn open_files(mut self, limit: u32) -> Self {
         self.open_files = Some(limit);
+        self
+    }
+
+    /// Runs it by way of another command, which must become the program.
+    pub fn by_way_of(mut self, prefix: Vec<String>) -> Self {
+        self.prefix = prefix;
         self
     }
 
@@ -186,9 +194,14 @@ impl Server {
     fn command(&self) -> Command {
         let log = File::create(self.log_path()).expect("a log file");
         let program = env!("CARGO_BIN_EXE_carillon");
-        let mut command = match self.options.open_files {
-            None => Command::new(program),
-            Some(limit) => {
+        let mut command = match (self.options.open_files, self.options.prefix.split_first()) {
+            (None, None) => Command::new(program),
+            (None, Some((first, rest))) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            (Some(limit), _) => {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &limit.to_string(), program]);
                 shell

@@ -10,6 +10,7 @@ use crate::{
     cluster::{
         counts::Counts,
         edges::EdgeKeeper,
+        elections::Elections,
         features::Raiser,
         identity::{ClusterId, Identity},
         inward::{self, Tellers},
@@ -177,7 +178,9 @@ impl Prepared {
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
         tracker.spawn(membership.clone().follow(shutdown.clone()));
         tracker.spawn(membership.clone().tend(shutdown.clone()));
-        tracker.spawn(membership.clone().guard_elections(shutdown.clone()));
+        let elections = Elections { leadership: leadership.clone(), links: links.clone() };
+        tracker.spawn(elections.guard(shutdown.clone()));
+        tracker.spawn(leadership.clone().watch_core(shutdown.clone()));
         let company = Company {
             links,
             identity,

@@ -61,6 +61,9 @@ impl Lease {
                 Some(Route::Here) => self.company.leases.own(),
                 Some(Route::To(leader)) => {
                     heard = self.ask(leader, heard.filter(|heard| heard.leader == leader)).await;
+                    if heard.is_some() {
+                        self.leadership.note_answer();
+                    }
                     heard.filter(|heard| heard.is_granted).map(|_| asked + self.length)
                 }
                 None => None,

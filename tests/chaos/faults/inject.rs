@@ -44,6 +44,13 @@ pub async fn inject(fault: &Fault, cluster: &mut Cluster, (before, random): (&Be
     match fault.act {
         Act::Kill(_) => injected.victims.iter().for_each(|node| cluster.member(*node).server.kill()),
         Act::Pause(_) => injected.victims.iter().for_each(|node| pause(cluster.member(*node))),
+        Act::Unplug(_) => injected.victims.iter().for_each(|node| plug(cluster.member(*node), false)),
+        Act::Lose(_) => {
+            for node in &injected.victims {
+                plug(cluster.member(*node), false);
+                cluster.member(*node).server.kill();
+            }
+        }
         Act::Isolate(_) => cluster.network.cut(|from, to| hits(from) != hits(to)),
         Act::Deafen(_) => cluster.network.cut(|from, to| hits(to) && !hits(from)),
         Act::Mute(_) => cluster.network.cut(|from, to| hits(from) && !hits(to)),
@@ -117,6 +124,7 @@ pub async fn heal(fault: &Fault, cluster: &mut Cluster, injected: &mut Injected)
         if let Some(disk) = &member.disk {
             disk.empty();
         }
+        plug(member, true);
     }
     if matches!(fault.act, Act::Damage(_, Files::Log)) {
         for node in injected.victims.drain(..) {
@@ -141,7 +149,7 @@ fn victims(act: Act, cluster: &Cluster, leader: Node, random: &mut Random) -> Ve
     let few = (nodes.len() - 1) / 2;
     let who = match act {
         Act::Kill(who) | Act::Pause(who) | Act::Isolate(who) | Act::Deafen(who) | Act::Mute(who) => who,
-        Act::Flap(who) | Act::Fill(who) | Act::Damage(who, _) => who,
+        Act::Unplug(who) | Act::Lose(who) | Act::Flap(who) | Act::Fill(who) | Act::Damage(who, _) => who,
         Act::Bridge => return vec![leader, followers[0]],
         Act::Replace => Who::Follower,
         Act::Reset | Act::Slow => Who::Everybody,
@@ -152,6 +160,12 @@ fn victims(act: Act, cluster: &Cluster, leader: Node, random: &mut Random) -> Ve
         Who::MinorityWithLeader => [&[leader], &followers[..few - 1]].concat(),
         Who::MinorityWithoutLeader => followers[..few].to_vec(),
         Who::Everybody => nodes,
+    }
+}
+
+fn plug(member: &Member, is_in: bool) {
+    if let Some(plug) = &member.plug {
+        plug.set(is_in);
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Act {
     Reset,
     /// Everything between nodes takes long, and big pieces longer.
     Slow,
+    /// The plug of their network is pulled: peers and clients lose them without a word.
+    Unplug(Who),
+    /// The same, and then they die: nobody is told that their connections are gone, either.
+    Lose(Who),
     /// Their disk is full.
     Fill(Who),
     /// Bits of their files are turned over while they are down.

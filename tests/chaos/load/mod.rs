@@ -11,6 +11,7 @@ use crate::{
     board::{Board, Stage},
     history::User,
     net::Node,
+    nodes::{KEY_ID, SECRET},
     support::{Api, Random, User as Person, socket::request},
 };
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -48,7 +49,8 @@ impl Client {
 
     /// A socket at an address; `None` if it is not let in, whyever.
     pub async fn open(&self, address: SocketAddr, path: &str, (who, edition): (&str, &str)) -> Option<Wired> {
-        let mut request = request(address, path, Some(&Person::named(who).token()));
+        let mut request =
+            request(address, path, Some(&Person::named(who).token_signed_with(KEY_ID, SECRET.as_bytes())));
         request.headers_mut().insert("sec-websocket-protocol", edition.parse().expect("ASCII"));
         let connected = tokio::time::timeout(CLIENT_PATIENCE, connect_async(request)).await;
         match connected {

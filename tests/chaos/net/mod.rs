@@ -1,19 +1,28 @@
 //! The network between nodes: a proxy for each pair and direction of dialling, lanes that faults close.
 
 mod lane;
+mod namespace;
 mod proxy;
 
 pub use lane::{Flow, Lane};
+pub use namespace::{Plug, Switch};
 use proxy::Proxy;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// A node's number; [`ANYBODY`] stands for whoever dials a node that has just joined.
 pub type Node = u64;
 pub const ANYBODY: Node = 0;
 
 /// Everything between nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Network {
+    /// Where this process is, and so the proxies.
+    at: IpAddr,
+    switch: Option<Switch>,
     lanes: BTreeMap<(Node, Node), Arc<Lane>>,
     proxies: BTreeMap<(Node, Node), Proxy>,
 }
@@ -27,13 +36,24 @@ pub struct Done {
 }
 
 impl Network {
+    /// With a switch, or on the loopback interface.
+    pub fn new(switch: Option<Switch>) -> Self {
+        let at = if switch.is_some() { Switch::address() } else { Ipv4Addr::LOCALHOST };
+        Self { at: at.into(), switch, lanes: BTreeMap::new(), proxies: BTreeMap::new() }
+    }
+
+    /// A node's own place, if there are any.
+    pub fn plug(&self, node: Node) -> Option<Plug> {
+        self.switch.as_ref().map(|switch| switch.plug(node))
+    }
+
     /// Where `from` dials `to`, which listens at `target`.
     pub async fn way(&mut self, (from, to): (Node, Node), target: SocketAddr) -> SocketAddr {
         if let Some(proxy) = self.proxies.get(&(from, to)) {
             return proxy.address;
         }
         let (there, back) = (self.lane(from, to), self.lane(to, from));
-        let proxy = Proxy::start(target, (there, back)).await;
+        let proxy = Proxy::start((self.at, target), (there, back)).await;
         let address = proxy.address;
         self.proxies.insert((from, to), proxy);
         address

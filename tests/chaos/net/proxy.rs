@@ -2,7 +2,7 @@
 
 use super::lane::Lane;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -32,8 +32,8 @@ struct Way {
 }
 
 impl Proxy {
-    pub async fn start(target: SocketAddr, (there, back): (Arc<Lane>, Arc<Lane>)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    pub async fn start((at, target): (IpAddr, SocketAddr), (there, back): (Arc<Lane>, Arc<Lane>)) -> Self {
+        let listener = TcpListener::bind((at, 0)).await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let (resets, broken) = (watch::Sender::new(0), Arc::new(AtomicU64::new(0)));
         let (sender, count) = (resets.clone(), broken.clone());

@@ -1,0 +1,97 @@
+//! When this node may stand for election.
+//!
+//! openraft stands whenever it has not heard of a leader for its time, and each time in a higher term. A node that was cut
+//! off would come back with a term that deposes a leader whom everybody else is content with. So it asks first whether
+//! others have lost the leader, too, and stands only with a majority of them (Raft's pre-vote).
+
+use super::{
+    leader::{Leadership, Route},
+    links::{Links, kind::Kind},
+    wire::{self, Answer, Request},
+};
+use crate::protocol::NodeId;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked.
+const GUARD_EVERY: Duration = Duration::from_millis(50);
+/// How long others may take to say whether they have a leader.
+const ASK_TIMEOUT: Duration = Duration::from_millis(200);
+/// A leader that no majority has answered for so long says no more that it lives.
+const DEAF_AFTER: Duration = Duration::from_millis(1_000);
+/// How long after a leader's last word a node whose disk is full leaves it to the others to stand for election.
+const FULL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What it takes to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Elections {
+    pub(crate) leadership: Leadership,
+    pub(crate) links: Links,
+}
+
+impl Elections {
+    /// Lets openraft stand when it may; ends with `shutdown`.
+    pub(crate) async fn guard(self, shutdown: CancellationToken) {
+        let raft = self.leadership.raft();
+        loop {
+            let may_stand = tokio::select! {
+                () = shutdown.cancelled() => return,
+                may_stand = self.may_stand() => may_stand,
+            };
+            raft.runtime_config().elect(may_stand);
+            // Whoever hears a leader is content with it, even if it hears nobody itself: then it has to fall silent.
+            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER) && !self.leadership.is_yielding());
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(GUARD_EVERY) => {}
+            }
+        }
+    }
+
+    async fn may_stand(&self) -> bool {
+        let voters = self.leadership.voters();
+        if voters.len() <= 1 {
+            return true;
+        }
+        // It would refuse all changes: others first, if they can.
+        if self.leadership.disk_is_full() && self.hears_a_leader() {
+            return false;
+        }
+        !self.leadership.is_led() && self.majority_is_not_led(&voters).await
+    }
+
+    /// Whether a majority, this node among it, has no leader that answers.
+    async fn majority_is_not_led(&self, voters: &[NodeId]) -> bool {
+        let Ok(body) = wire::encode(&Request::IsLed) else { return false };
+        let others = voters.iter().filter(|id| **id != self.leadership.node());
+        let mut asking: JoinSet<bool> = JoinSet::new();
+        for other in others {
+            let (links, other, body) = (self.links.clone(), *other, body.clone());
+            asking.spawn(async move {
+                let asked = tokio::time::timeout(ASK_TIMEOUT, links.call(other, Kind::Calls, body)).await;
+                match asked.map(|answer| answer.map(|answer| wire::decode(&answer))) {
+                    // An older release does not know the question.
+                    Ok(Ok(Ok(Answer::IsLed(false) | Answer::Unknown))) => true,
+                    _ => false,
+                }
+            });
+        }
+        let mut agreed = 1;
+        while agreed <= voters.len() / 2 {
+            match asking.join_next().await {
+                Some(agrees) => agreed += usize::from(agrees.unwrap_or(false)),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether another node led a moment ago.
+    fn hears_a_leader(&self) -> bool {
+        match self.leadership.route() {
+            Some(Route::To(leader)) => self.links.was_heard_within(leader, Kind::Raft, FULL_PATIENCE),
+            _ => false,
+        }
+    }
+}
