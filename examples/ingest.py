@@ -3,6 +3,8 @@
     pip install websockets
     python3 examples/ingest.py [URL] [API_KEY] [COUNT]
 
+URL may be several, with commas between them: whenever a connection ends, the next one goes to the next node.
+
 Each call gets its own answer, in order. Calls are sent on without waiting for answers, which is what makes it fast: those
 under way together share the server's waits for its disk. Whatever was not answered when a connection ends is sent again
 on the next one with the same idempotency key, so it happens once.
@@ -26,7 +28,7 @@ class Ingest:
     """`async with Ingest(url, key) as ingest: answer = await ingest.call("send_notification", {...})`"""
 
     def __init__(self, url, key):
-        self.url, self.key = url, key
+        self.urls, self.key = collections.deque(url.split(",")), key
         self.waiting = collections.deque()  # not sent yet: (line, future)
         self.under_way = collections.deque()  # sent, in the order in which answers come
         self.room = asyncio.Semaphore(WINDOW)
@@ -63,7 +65,7 @@ class Ingest:
         while not (self.closing and not self.waiting and not self.under_way):
             try:
                 headers = {"Authorization": f"Bearer {self.key}"}
-                async with websockets.connect(self.url, additional_headers=headers, max_size=None) as socket:
+                async with websockets.connect(self.urls[0], additional_headers=headers, max_size=None) as socket:
                     pause = 0.1
                     sender = asyncio.create_task(self._send(socket))
                     try:
@@ -79,6 +81,7 @@ class Ingest:
                 pause = hint["retry_after_ms"] / 1000 if hint else pause
             except OSError:
                 pass
+            self.urls.rotate(-1)
             # Unanswered calls come first again, in their order, before those that were never sent.
             self.waiting.extendleft(reversed(self.under_way))
             self.under_way.clear()

@@ -1,8 +1,9 @@
 //! When this node may stand for election.
 //!
 //! openraft stands whenever it has not heard of a leader for its time, and each time in a higher term. A node that was cut
-//! off would come back with a term that deposes a leader whom everybody else is content with. So it asks first whether
-//! others have lost the leader, too, and stands only with a majority of them (Raft's pre-vote).
+//! off would come back with a term that deposes a leader whom everybody else is content with; one that lacks entries would
+//! lose, and keep the others from standing meanwhile. So it asks first whether others have lost the leader, too, and have no
+//! more entries than itself, and stands only with a majority of them (Raft's pre-vote).
 
 use super::{
     leader::{Leadership, Route},
@@ -58,12 +59,13 @@ impl Elections {
         if self.leadership.disk_is_full() && self.hears_a_leader() {
             return false;
         }
-        !self.leadership.is_led() && self.majority_is_not_led(&voters).await
+        !self.leadership.is_led() && self.majority_agrees(&voters).await
     }
 
-    /// Whether a majority, this node among it, has no leader that answers.
-    async fn majority_is_not_led(&self, voters: &[NodeId]) -> bool {
-        let Ok(body) = wire::encode(&Request::IsLed) else { return false };
+    /// Whether a majority, this node among it, would have this node lead.
+    async fn majority_agrees(&self, voters: &[NodeId]) -> bool {
+        let last = self.leadership.last_entry().await;
+        let Ok(body) = wire::encode(&Request::MayLead { last }) else { return false };
         let others = voters.iter().filter(|id| **id != self.leadership.node());
         let mut asking: JoinSet<bool> = JoinSet::new();
         for other in others {
@@ -72,7 +74,7 @@ impl Elections {
                 let asked = tokio::time::timeout(ASK_TIMEOUT, links.call(other, Kind::Calls, body)).await;
                 match asked.map(|answer| answer.map(|answer| wire::decode(&answer))) {
                     // An older release does not know the question.
-                    Ok(Ok(Ok(Answer::IsLed(false) | Answer::Unknown))) => true,
+                    Ok(Ok(Ok(Answer::MayLead(true) | Answer::Unknown))) => true,
                     _ => false,
                 }
             });

@@ -1,9 +1,13 @@
 //! Who leads, and what a leader takes: only while a majority has heard from it lately.
 
-use super::{types::Raft, wire::Proposed};
+use super::{
+    log_store::LogStore,
+    types::{LogId, Raft},
+    wire::Proposed,
+};
 use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
-use openraft::{BasicNode, RaftMetrics, ServerState};
+use openraft::{BasicNode, RaftMetrics, ServerState, storage::RaftLogStorage};
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -168,6 +172,16 @@ impl Leadership {
     /// Whether this node leads, or has a leader that answers it.
     pub(crate) fn is_led(&self) -> bool {
         self.leads() || self.inner.answered.lock().is_some_and(|at| at.elapsed() <= ANSWERED_WITHIN)
+    }
+
+    /// This node's last entry; `None` without any, or if it cannot be read.
+    pub(crate) async fn last_entry(&self) -> Option<LogId> {
+        LogStore::new(self.inner.log.clone()).get_log_state().await.ok()?.last_log_id
+    }
+
+    /// Whether a node with this last entry might lead, for all that this one knows.
+    pub(crate) async fn agrees_to(&self, last: Option<LogId>) -> bool {
+        !self.is_led() && last >= self.last_entry().await
     }
 
     /// Notes that openraft lives, as long as it does; ends with `shutdown`. While it waits for a disk that hangs, what it

@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 const TEND_EVERY: Duration = Duration::from_millis(200);
 /// Two sets of voters that count for so long are what is left of a change.
 const JOINT_MAX: Duration = Duration::from_secs(1);
+/// How often a node looks whether the log has its address.
+const ADDRESS_EVERY: Duration = Duration::from_secs(2);
 /// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
 const CLOSE_ENTRIES: u64 = 512;
 /// How long a change of the membership may take.
@@ -264,8 +266,20 @@ impl Membership {
         moved.map(|_| ()).map_err(not_changed)
     }
 
-    /// Sees to it that the log has the address at which peers reach this node.
-    pub(crate) async fn say_where(&self, address: String) -> Result<(), ChangeError> {
+    /// Sees to it that the log has the address at which peers reach this node; ends with `shutdown`.
+    pub(crate) async fn keep_address(self, address: String, shutdown: CancellationToken) {
+        loop {
+            if let Err(error) = self.say_where(address.clone()).await {
+                tracing::debug!(%error, "the other nodes are told of this node's address later");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(ADDRESS_EVERY) => {}
+            }
+        }
+    }
+
+    async fn say_where(&self, address: String) -> Result<(), ChangeError> {
         let node = self.leadership.node();
         let metrics = self.leadership.raft().metrics().borrow().membership_config.clone();
         let known = metrics.membership().get_node(&node).map(|node| node.addr.clone());

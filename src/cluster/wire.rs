@@ -2,7 +2,7 @@
 
 use super::{
     codec,
-    types::{SnapshotMeta, TypeConfig, Vote},
+    types::{LogId, SnapshotMeta, TypeConfig, Vote},
 };
 use crate::{
     protocol::{NodeId, Tenant, UserId},
@@ -39,8 +39,8 @@ pub(crate) enum Request {
     Where,
     /// Stand for election: the asking leader wants to lead no more.
     TakeOver,
-    /// Whether the node that is asked leads, or has a leader that answers it.
-    IsLed,
+    /// Whether a node with this last entry might lead: for all that the node that is asked knows, nobody does.
+    MayLead { last: Option<LogId> },
 }
 
 /// A change of who belongs to the cluster.
@@ -80,7 +80,7 @@ pub(crate) enum Answer {
     TakeOver(bool),
     /// No lease; what to echo all the same.
     Clock(u64),
-    IsLed(bool),
+    MayLead(bool),
 }
 
 /// What became of changes at a leader.

@@ -220,6 +220,7 @@ impl Company {
             leadership: leadership.clone(),
         };
         tracker.spawn(keeper.run(shutdown.clone()));
+        tracker.spawn(self.membership.clone().keep_address(self.own_address(), shutdown.clone()));
         let (broker, records) = (around.broker.clone(), records.clone());
         let back = Return { broker, records, company: self.clone(), epoch };
         tracker.spawn(back.keep(self.leaving.clone()));
@@ -297,9 +298,6 @@ impl Node {
                 if self.records.read(|rows| members::of(rows, node))?.is_none() {
                     self.insist(Op::EnterNode { node, incarnation: party.incarnation }).await?;
                 }
-            }
-            if let Err(error) = company.membership.say_where(company.own_address()).await {
-                tracing::warn!(%error, "the other nodes are not told of this node's address yet");
             }
             Ok(stands)
         };

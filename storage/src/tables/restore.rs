@@ -9,7 +9,7 @@ use crate::snapshot::SnapshotFile;
 /// Records per batch while restoring.
 const BATCH_RECORDS: usize = 1_000;
 /// Batches between two syncs: one of everything at the end would keep other writers of the disk waiting.
-const BATCHES_PER_CHECKPOINT: usize = 16;
+const BATCHES_PER_CHECKPOINT: usize = 4;
 
 /// Replaces whatever is in `dir` by the records of `snapshot`, at the position `applied`. Interrupted, it leaves a store
 /// that [`Tables::open`] calls incomplete. The snapshot is checked on the way. No handle to the old store may be left.
