@@ -10,7 +10,7 @@ use crate::{
     protocol::{Close, Group},
     tally::{Elsewhere, Tally},
 };
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use tokio::{sync::mpsc, time::Instant};
 
 /// Something for other nodes, in the order in which it was done here.
@@ -30,6 +30,8 @@ pub(super) struct Place {
     started: Instant,
     /// Until when events may be published, in ms from `started`: later, others may have stopped sending theirs here.
     held_until: AtomicU64,
+    /// Given up for good: this node stops.
+    is_left: AtomicBool,
     /// Counts how often the place was lost.
     number: AtomicU32,
 }
@@ -38,13 +40,21 @@ impl Place {
     pub(super) fn new(room: usize) -> (Self, mpsc::Receiver<Outgoing>) {
         let (line, outgoing) = mpsc::channel(room);
         let interests = Interests::default();
-        let place = Self { interests, line, started: Instant::now(), held_until: 0.into(), number: 0.into() };
+        let place = Self {
+            interests,
+            line,
+            started: Instant::now(),
+            held_until: 0.into(),
+            is_left: false.into(),
+            number: 0.into(),
+        };
         (place, outgoing)
     }
 
     pub(super) fn is_fenced(&self) -> bool {
         // By the clock at every publish: a process that stood still must not go on where it was.
-        self.started.elapsed().as_millis() >= u128::from(self.held_until.load(Ordering::Acquire))
+        let is_over = self.started.elapsed().as_millis() >= u128::from(self.held_until.load(Ordering::Acquire));
+        is_over || self.is_left.load(Ordering::Acquire)
     }
 
     pub(super) fn hold(&self, until: Instant) {
@@ -131,7 +141,7 @@ impl Broker {
     /// This node goes: from now on it publishes nothing and lets nobody in.
     pub fn leave_place(&self) {
         if let Some(place) = self.inner.place.get() {
-            place.hold(place.started);
+            place.is_left.store(true, Ordering::Release);
         }
     }
 

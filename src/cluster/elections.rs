@@ -6,7 +6,7 @@
 //! more entries than itself, and stands only with a majority of them (Raft's pre-vote).
 
 use super::{
-    leader::{Leadership, Route},
+    leader::Leadership,
     links::{Links, kind::Kind},
     wire::{self, Answer, Request},
 };
@@ -21,6 +21,8 @@ const GUARD_EVERY: Duration = Duration::from_millis(50);
 const ASK_TIMEOUT: Duration = Duration::from_millis(200);
 /// A leader that no majority has answered for so long says no more that it lives.
 const DEAF_AFTER: Duration = Duration::from_millis(1_000);
+/// Looks between two heartbeats of such a leader: without one, and without changes, it would never hear that it is heard.
+const DEAF_LOOKS: u32 = 20;
 /// How long after a leader's last word a node whose disk is full leaves it to the others to stand for election.
 const FULL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -35,14 +37,15 @@ impl Elections {
     /// Lets openraft stand when it may; ends with `shutdown`.
     pub(crate) async fn guard(self, shutdown: CancellationToken) {
         let raft = self.leadership.raft();
-        loop {
+        for look in 0_u32.. {
             let may_stand = tokio::select! {
                 () = shutdown.cancelled() => return,
                 may_stand = self.may_stand() => may_stand,
             };
             raft.runtime_config().elect(may_stand);
             // Whoever hears a leader is content with it, even if it hears nobody itself: then it has to fall silent.
-            raft.runtime_config().heartbeat(!self.leadership.is_deaf(DEAF_AFTER) && !self.leadership.is_yielding());
+            let is_heard = !self.leadership.is_deaf(DEAF_AFTER) || look % DEAF_LOOKS == 0;
+            raft.runtime_config().heartbeat(is_heard && !self.leadership.is_yielding());
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(GUARD_EVERY) => {}
@@ -56,7 +59,7 @@ impl Elections {
             return true;
         }
         // It would refuse all changes: others first, if they can.
-        if self.leadership.disk_is_full() && self.hears_a_leader() {
+        if self.leadership.disk_is_full() && self.leadership.was_led_within(FULL_PATIENCE) {
             return false;
         }
         !self.leadership.is_led() && self.majority_agrees(&voters).await
@@ -87,13 +90,5 @@ impl Elections {
             }
         }
         true
-    }
-
-    /// Whether another node led a moment ago.
-    fn hears_a_leader(&self) -> bool {
-        match self.leadership.route() {
-            Some(Route::To(leader)) => self.links.was_heard_within(leader, Kind::Raft, FULL_PATIENCE),
-            _ => false,
-        }
     }
 }

@@ -44,6 +44,10 @@ impl Handover {
 
     /// Has another node lead, if this one does and another can.
     pub(crate) async fn hand_over(&self, why: &str) {
+        // Another handover may be under way, that comes to nothing.
+        while self.leadership.is_yielding() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         let Some(_yielding) = self.leadership.begin_to_yield() else { return };
         let Some(voters) = self.equals().await else {
             return tracing::debug!(why, "no other node has all that this leader has: it leads on");

@@ -171,7 +171,12 @@ impl Leadership {
 
     /// Whether this node leads, or has a leader that answers it.
     pub(crate) fn is_led(&self) -> bool {
-        self.leads() || self.inner.answered.lock().is_some_and(|at| at.elapsed() <= ANSWERED_WITHIN)
+        self.leads() || self.was_led_within(ANSWERED_WITHIN)
+    }
+
+    /// Whether a leader with its majority has answered this node lately.
+    pub(crate) fn was_led_within(&self, time: Duration) -> bool {
+        self.inner.answered.lock().is_some_and(|at| at.elapsed() <= time)
     }
 
     /// This node's last entry; `None` without any, or if it cannot be read.

@@ -67,6 +67,8 @@ struct Inner {
 struct Term {
     number: u64,
     since: Instant,
+    /// Since when this node has held its own lease.
+    held_since: Option<Instant>,
     granted: BTreeMap<NodeId, (u64, Instant)>,
     /// When each asked, or later.
     asked: BTreeMap<NodeId, Instant>,
@@ -79,7 +81,7 @@ struct Term {
 impl Term {
     fn new(number: u64) -> Self {
         let (granted, asked, condemned, progress) = Default::default();
-        Self { number, since: Instant::now(), granted, asked, condemned, marks: 0, progress }
+        Self { number, since: Instant::now(), held_since: None, granted, asked, condemned, marks: 0, progress }
     }
 }
 
@@ -198,11 +200,18 @@ impl Leases {
         let Some(number) = inner.leadership.settled_term() else { return Ok(None) };
         let mut term = inner.term(number);
         term.progress.note(Instant::now(), *inner.records.progress().watch_position().borrow());
+        let now = Instant::now();
+        if inner.own(&term).is_none_or(|until| until <= now) {
+            // Nobody is granted a lease, whether they are silent or not.
+            term.held_since = None;
+            return Ok(None);
+        }
+        let since = term.since.max(*term.held_since.get_or_insert(now));
         let mut silent = Vec::new();
         for node in inner.leadership.others() {
             let Some(epoch) = inner.records.read(|rows| groups::standing(rows, node))? else { continue };
             let granted = term.granted.get(&node).filter(|(of, _)| *of == epoch).map(|(_, at)| *at);
-            if granted.map_or(term.since, |at| at.max(term.since)).elapsed() > inner.down_after {
+            if granted.map_or(since, |at| at.max(since)).elapsed() > inner.down_after {
                 silent.push((node, epoch));
             }
         }

@@ -185,11 +185,6 @@ impl Links {
         self.line(node, kind).is_some_and(|line| line.is_up())
     }
 
-    /// Whether a link of this kind is up and the node was heard on it so lately.
-    pub(crate) fn was_heard_within(&self, node: NodeId, kind: Kind, time: Duration) -> bool {
-        self.line(node, kind).is_some_and(|line| line.was_heard_within(time))
-    }
-
     /// How far each peer has applied the log, as it said last; changes are watched.
     pub(crate) fn watch_applied(&self) -> watch::Receiver<BTreeMap<NodeId, Applied>> {
         self.inner.applied.subscribe()

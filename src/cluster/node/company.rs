@@ -199,7 +199,8 @@ impl Prepared {
             company: company.clone(),
             length,
         };
-        tracker.spawn(lease.keep(company.leaving.clone()));
+        // Also while it leaves: the leader counts on being asked.
+        tracker.spawn(lease.keep(shutdown.clone()));
         company
     }
 }

@@ -103,8 +103,9 @@ impl Tables {
         }
         let name = files_of::marked_tree(dir)?;
         let db = files_of::open_sled(dir, options)?;
-        let tree = trees::open_only(dir, &db, &name)?;
+        let tree = trees::open(dir, &db, &name)?;
         let meta = check::verified_meta(dir, &tree)?;
+        trees::keep_only(dir, &db, &name);
         Ok(Self::assemble(dir, (db, tree), options, meta))
     }
 

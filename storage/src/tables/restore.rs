@@ -45,20 +45,23 @@ impl Tables {
         }
         let tree = trees::open_new(&self.inner.dir, &self.inner.db)?;
         let filled = self.fill(&tree, snapshot, applied).and_then(|meta| self.seal(&tree, &meta).map(|()| meta));
-        let replaced = filled.and_then(|meta| self.change_over(&tree, meta));
-        // What is not named by the marker goes; if it stays, the next open drops it.
-        let needless = match &replaced {
-            Ok(old) => old,
-            Err(_) => &tree,
+        let (needless, done) = match filled {
+            Ok(meta) => (self.change_over(&tree, meta)?, Ok(())),
+            Err(error) => (tree, Err(error)),
         };
+        // If it stays, the next open drops it.
         let _ = trees::drop_tree(&self.inner.dir, &self.inner.db, &needless.name());
-        replaced.map(drop)
+        done
     }
 
     /// Has everybody read another tree from now on; the one before.
     fn change_over(&self, tree: &sled::Tree, meta: Meta) -> Result<sled::Tree, TableError> {
         let mut state = self.inner.state.write();
-        files_of::write_marker(&self.inner.dir, &tree.name())?;
+        if let Err(error) = files_of::write_marker(&self.inner.dir, &tree.name()) {
+            // Which of the two the next open finds is not known: both stay.
+            state.broken = Some(error.to_string());
+            return Err(error);
+        }
         if let Some(images) = &mut state.images {
             images.abort();
         }

@@ -1,5 +1,6 @@
 //! sled's trees: one that counts, and for a while another that is to take its place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::TableError;
@@ -9,14 +10,22 @@ pub(super) const FIRST: &[u8] = b"__sled__default";
 /// The others are numbered.
 const PREFIX: &str = "tables-";
 
-/// The tree of this name; every other is dropped.
-pub(super) fn open_only(dir: &Path, db: &sled::Db, name: &[u8]) -> Result<sled::Tree, TableError> {
-    for other in db.tree_names() {
-        if other != FIRST && other != name {
-            drop_tree(dir, db, &other)?;
+/// The tree of this name.
+pub(super) fn open(dir: &Path, db: &sled::Db, name: &[u8]) -> Result<sled::Tree, TableError> {
+    let opened = catch_unwind(AssertUnwindSafe(|| db.open_tree(name)));
+    let opened = opened.map_err(|_| TableError::damaged(dir, "sled panicked while reading it"))?;
+    opened.map_err(|error| TableError::of_sled(dir, &error))
+}
+
+/// Drops what a takeover that was cut short has left behind. It is of no use, so that it may be damaged matters to nobody.
+pub(super) fn keep_only(dir: &Path, db: &sled::Db, name: &[u8]) {
+    let others = db.tree_names().into_iter().filter(|other| other != name && (other != FIRST || !db.is_empty()));
+    for other in others {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop_tree(dir, db, &other)));
+        if !matches!(dropped, Ok(Ok(()))) {
+            tracing::warn!(dir = %dir.display(), "what was left of older tables takes up space still");
         }
     }
-    db.open_tree(name).map_err(|error| TableError::of_sled(dir, &error))
 }
 
 /// An empty tree of a name that none has.
