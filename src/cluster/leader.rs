@@ -3,7 +3,7 @@
 use super::{
     log_store::LogStore,
     types::{LogId, Raft},
-    wire::Proposed,
+    wire::{Opinion, Proposed},
 };
 use crate::{protocol::NodeId, records::Batch};
 use carillon_storage::log::Log;
@@ -185,8 +185,14 @@ impl Leadership {
     }
 
     /// Whether a node with this last entry might lead, for all that this one knows.
-    pub(crate) async fn agrees_to(&self, last: Option<LogId>) -> bool {
-        !self.is_led() && last >= self.last_entry().await
+    pub(crate) async fn opinion_of(&self, last: Option<LogId>) -> Opinion {
+        if self.leads() {
+            Opinion::Leads
+        } else if !self.is_led() && last >= self.last_entry().await {
+            Opinion::Agrees
+        } else {
+            Opinion::Disagrees
+        }
     }
 
     /// Notes that openraft lives, as long as it does; ends with `shutdown`. While it waits for a disk that hangs, what it

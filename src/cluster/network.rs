@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 
 /// A larger piece of the log does not go before heartbeats.
 const SMALL_BYTES: usize = 64 << 10;
+/// A peer that was not heard for so long is not spoken to: two pings, and half of one.
+const HEARD_WITHIN: Duration = Duration::from_millis(1_250);
 /// Pause before a peer without a link is tried again.
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -88,7 +90,12 @@ fn misunderstood() -> CallError {
     RPCError::Network(NetworkError::new(&AnyError::error("the peer answered another question")))
 }
 
+/// Entries and heartbeats, to whom is heard: a leader that hears nobody would keep those content whom it reaches, and who
+/// then elect no other.
 async fn append(links: Links, target: NodeId, (kind, body): (Kind, bytes::Bytes)) -> Appended {
+    if !links.was_heard_within(target, Kind::Raft, HEARD_WITHIN) {
+        return Err(Unreachable::new(&LinkError::Down).into());
+    }
     match ask(links, target, (kind, body)).await? {
         Answer::Append(answered) => answered.map_err(|error| RPCError::RemoteError(RemoteError::new(target, error))),
         _ => Err(misunderstood()),

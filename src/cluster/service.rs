@@ -119,7 +119,7 @@ impl Service {
                 let takes_clients = !inner.broker.is_draining() && !inner.broker.is_fenced();
                 Answer::Where(inner.public_url.clone().filter(|_| takes_clients))
             }
-            (Kind::Calls, Request::MayLead { last }) => Answer::MayLead(inner.leadership.agrees_to(last).await),
+            (Kind::Calls, Request::MayLead { last }) => Answer::MayLead(inner.leadership.opinion_of(last).await),
             (Kind::Calls, Request::TakeOver) => Answer::TakeOver(inner.leadership.take_over_from(met.peer.node).await),
             (Kind::Calls, Request::Change(change)) => Answer::Changed(inner.membership.change_here(change).await),
             (Kind::Join, Request::Join { node, address }) => Answer::Changed(if node == met.peer.node {

@@ -80,7 +80,17 @@ pub(crate) enum Answer {
     TakeOver(bool),
     /// No lease; what to echo all the same.
     Clock(u64),
-    MayLead(bool),
+    MayLead(Opinion),
+}
+
+/// What a node says to another that might lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Opinion {
+    Agrees,
+    /// It has a leader that answers it, or more entries.
+    Disagrees,
+    /// It leads itself, and a majority is with it.
+    Leads,
 }
 
 /// What became of changes at a leader.

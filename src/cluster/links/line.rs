@@ -14,6 +14,7 @@ use crate::{
     telemetry::names,
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     io,
@@ -61,6 +62,8 @@ pub(super) struct Line {
 #[derive(Debug, Default)]
 struct State {
     is_up: AtomicBool,
+    /// When the peer was heard last.
+    heard: Mutex<Option<Instant>>,
     /// Of messages that wait.
     bytes: AtomicUsize,
 }
@@ -91,6 +94,11 @@ impl Line {
 
     pub(super) fn is_up(&self) -> bool {
         self.state.is_up.load(Ordering::Acquire)
+    }
+
+    /// Whether it is up and the peer was heard so lately.
+    pub(super) fn was_heard_within(&self, time: Duration) -> bool {
+        self.is_up() && self.state.heard.lock().is_some_and(|heard| heard.elapsed() <= time)
     }
 
     /// Asks, and waits for the answer.
@@ -181,6 +189,7 @@ impl Dialer {
     async fn serve(&mut self, peer: &Party, (mut reader, mut writer): (Reader, Writer)) -> io::Result<()> {
         let up = metrics::gauge!(names::LINKS_UP, "kind" => self.kind.name());
         up.increment(1.0);
+        *self.state.heard.lock() = Some(Instant::now());
         self.state.is_up.store(true, Ordering::Release);
         let state = self.state.clone();
         let _up = Up(&state, up);
@@ -200,6 +209,7 @@ impl Dialer {
                 frame = reader.next() => {
                     let Some(frame) = frame? else { return Ok(()) };
                     heard = Instant::now();
+                    *state.heard.lock() = Some(heard);
                     match frame.tag {
                         Tag::Answer => if let Some(answer) = pending.remove(&frame.number) {
                             answer_with(answer, Ok(frame.body));

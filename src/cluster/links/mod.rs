@@ -180,6 +180,11 @@ impl Links {
         self.inner.peers.lock().get(&node).map(|peer| peer.address.clone())
     }
 
+    /// Whether a link of this kind is up and the node was heard on it so lately.
+    pub(crate) fn was_heard_within(&self, node: NodeId, kind: Kind, time: Duration) -> bool {
+        self.line(node, kind).is_some_and(|line| line.was_heard_within(time))
+    }
+
     /// Whether a link of this kind to the node is up.
     pub(crate) fn is_up(&self, node: NodeId, kind: Kind) -> bool {
         self.line(node, kind).is_some_and(|line| line.is_up())
