@@ -6,13 +6,13 @@
 //! more entries than itself, and stands only with a majority of them (Raft's pre-vote).
 
 use super::{
+    ask::ask_each,
     leader::Leadership,
-    links::{Links, kind::Kind},
-    wire::{self, Answer, Opinion, Request},
+    links::Links,
+    wire::{Answer, Opinion, Request},
 };
 use crate::protocol::NodeId;
 use std::time::Duration;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked.
@@ -58,34 +58,26 @@ impl Elections {
         if voters.len() <= 1 {
             return true;
         }
+        if self.leadership.is_led() {
+            return false;
+        }
         // It would refuse all changes: others first, if they can.
         if self.leadership.disk_is_full() && self.leadership.was_led_within(FULL_PATIENCE) {
             return false;
         }
-        !self.leadership.is_led() && self.majority_agrees(&voters).await
+        self.majority_agrees(&voters).await
     }
 
     /// Whether a majority, this node among it, would have this node lead.
     async fn majority_agrees(&self, voters: &[NodeId]) -> bool {
-        let last = self.leadership.last_entry().await;
-        let Ok(body) = wire::encode(&Request::MayLead { last }) else { return false };
-        let others = voters.iter().filter(|id| **id != self.leadership.node());
-        let mut asking: JoinSet<Option<Opinion>> = JoinSet::new();
-        for other in others {
-            let (links, other, body) = (self.links.clone(), *other, body.clone());
-            asking.spawn(async move {
-                let asked = tokio::time::timeout(ASK_TIMEOUT, links.call(other, Kind::Calls, body)).await;
-                match wire::decode(&asked.ok()?.ok()?) {
-                    Ok(Answer::MayLead(opinion)) => Some(opinion),
-                    // An older release does not know the question.
-                    Ok(Answer::Unknown) => Some(Opinion::Agrees),
-                    _ => None,
-                }
-            });
-        }
-        let opinions: Vec<Opinion> = asking.join_all().await.into_iter().flatten().collect();
-        let agreed = 1 + opinions.iter().filter(|opinion| **opinion == Opinion::Agrees).count();
+        let question = Request::MayLead { last: self.leadership.last_entry().await };
+        let others = voters.iter().copied().filter(|id| *id != self.leadership.node()).collect();
+        let answers = ask_each(&self.links, others, question, ASK_TIMEOUT).await;
+        // An older release does not know the question.
+        let agrees = |answer: &&Answer| matches!(answer, Answer::MayLead(Opinion::Agrees) | Answer::Unknown);
+        let agreed = 1 + answers.iter().filter(agrees).count();
+        let is_led = answers.iter().any(|answer| matches!(answer, Answer::MayLead(Opinion::Leads)));
         // On a busy machine a leader may be slow to say that it lives.
-        agreed > voters.len() / 2 && !opinions.contains(&Opinion::Leads)
+        agreed > voters.len() / 2 && !is_led
     }
 }

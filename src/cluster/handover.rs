@@ -7,9 +7,10 @@
 //! leader for their time, as after a leader's death. If nothing comes of it, this node leads on.
 
 use super::{
+    ask,
     leader::{Leadership, Route},
-    links::{Links, kind::Kind},
-    wire::{self, Answer, Request},
+    links::Links,
+    wire::{Answer, Request},
 };
 use crate::protocol::NodeId;
 use std::time::Duration;
@@ -81,12 +82,8 @@ impl Handover {
 
     /// Whether it stands for election now.
     async fn ask(&self, voter: NodeId) -> bool {
-        let Ok(body) = wire::encode(&Request::TakeOver) else { return false };
-        let asked = tokio::time::timeout(STEP_TIMEOUT, self.links.call(voter, Kind::Calls, body)).await;
-        match asked.map(|answer| answer.map(|answer| wire::decode(&answer))) {
-            Ok(Ok(Ok(Answer::TakeOver(stands)))) => stands,
-            // An older release does not know the question.
-            _ => false,
-        }
+        // An older release does not know the question.
+        let answer = ask::ask(&self.links, voter, &Request::TakeOver, STEP_TIMEOUT).await;
+        matches!(answer, Some(Answer::TakeOver(true)))
     }
 }

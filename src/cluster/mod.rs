@@ -6,8 +6,9 @@
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
 //! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
 //! leads next, `features` what all understand;
-//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said. `lone` is none of that.
+//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said, `ask` asks. `lone` is none of that.
 
+mod ask;
 mod backup;
 mod codec;
 mod counts;

@@ -3,37 +3,21 @@
 use super::{Node, company::Company};
 use crate::{
     cluster::{
-        links::kind::Kind,
-        wire::{self, Answer, Request},
+        ask::ask_each,
+        wire::{Answer, Request},
     },
     config::limits::RECIPIENTS_WAIT,
     protocol::{Tenant, UserId},
     records::Op,
 };
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 impl Company {
     /// Asks every other node; the answers that came in time, and whether all did.
-    async fn ask_all(&self, question: &Request, limit: Duration) -> (Vec<Answer>, bool) {
-        let Ok(question) = wire::encode(question) else { return (Vec::new(), false) };
+    async fn ask_all(&self, question: Request, limit: Duration) -> (Vec<Answer>, bool) {
         let nodes = self.links.peers();
         let asked = nodes.len();
-        let ask = |node| {
-            let (links, question) = (self.links.clone(), question.clone());
-            async move { links.call(node, Kind::Calls, question).await }
-        };
-        let mut asking: JoinSet<_> = nodes.into_iter().map(ask).collect();
-        let mut answers = Vec::with_capacity(asked);
-        let all = async {
-            while let Some(answer) = asking.join_next().await {
-                if let Ok(Ok(answer)) = answer {
-                    answers.extend(wire::decode::<Answer>(&answer));
-                }
-            }
-        };
-        // Whoever is late is not heard.
-        let _ = tokio::time::timeout(limit, all).await;
+        let answers = ask_each(&self.links, nodes, question, limit).await;
         let is_complete = answers.len() == asked;
         (answers, is_complete)
     }
@@ -45,7 +29,7 @@ impl Node {
         let mut sums = vec![0; users.len()];
         let Some(company) = &self.company else { return Some(sums) };
         let question = Request::Connections { tenant: tenant.clone(), users: users.to_vec() };
-        let (answers, is_complete) = company.ask_all(&question, RECIPIENTS_WAIT).await;
+        let (answers, is_complete) = company.ask_all(question, RECIPIENTS_WAIT).await;
         for answer in &answers {
             let Answer::Connections(counts) = answer else { return None };
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
@@ -56,7 +40,7 @@ impl Node {
     /// Where else clients may go now.
     pub async fn other_places(&self) -> Vec<String> {
         let Some(company) = &self.company else { return Vec::new() };
-        let (answers, _) = company.ask_all(&Request::Where, RECIPIENTS_WAIT).await;
+        let (answers, _) = company.ask_all(Request::Where, RECIPIENTS_WAIT).await;
         let place = |answer| if let Answer::Where(place) = answer { place } else { None };
         answers.into_iter().filter_map(place).collect()
     }

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     broker::Interests,
     cluster::{
+        ask,
         counts::Counts,
         edges::EdgeKeeper,
         elections::Elections,
@@ -16,13 +17,13 @@ use crate::{
         inward::{self, Tellers},
         leader::{Leadership, Route},
         lease::Leases,
-        links::{self, Links, accept, kind::Kind},
+        links::{self, Links, accept},
         membership::{MemberStatus, Membership},
         outward::Outward,
         service::Service,
         state_machine::{Counting, CountingSlot},
         transfer::Receiving,
-        wire::{self, Answer, Change, ChangeError, Request},
+        wire::{Answer, Change, ChangeError, Request},
     },
     config::{self, limits::OUTWARD_QUEUE_MAX},
     protocol::{NodeId, Tenant},
@@ -366,10 +367,8 @@ impl Node {
 }
 
 async fn ask_read_index(links: &Links, leader: NodeId) -> Option<u64> {
-    let body = wire::encode(&Request::ReadIndex).ok()?;
-    let asked = tokio::time::timeout(ASK_TIMEOUT, links.call(leader, Kind::Calls, body)).await;
-    match wire::decode(&asked.ok()?.ok()?) {
-        Ok(Answer::ReadIndex(index)) => index,
+    match ask::ask(links, leader, &Request::ReadIndex, ASK_TIMEOUT).await? {
+        Answer::ReadIndex(index) => index,
         _ => None,
     }
 }

@@ -4,9 +4,9 @@ use super::company::Company;
 use crate::{
     broker::Broker,
     cluster::{
+        ask,
         leader::{Leadership, Route},
-        links::kind::Kind,
-        wire::{self, Answer, Request},
+        wire::{Answer, Request},
     },
     protocol::{NodeId, Tenant},
     records::{Op, Records, RecordsError, groups},
@@ -81,11 +81,10 @@ impl Lease {
 
     async fn ask(&self, leader: NodeId, last: Option<Heard>) -> Option<Heard> {
         let (_, epoch) = self.records.boot();
-        let body = wire::encode(&Request::Lease { epoch, echo: last.map(|heard| heard.clock) }).ok()?;
-        let asked = tokio::time::timeout(self.length / 2, self.company.links.call(leader, Kind::Calls, body)).await;
-        match wire::decode(&asked.ok()?.ok()?) {
-            Ok(Answer::Lease(clock)) => clock.map(|clock| Heard { leader, clock, is_granted: true }),
-            Ok(Answer::Clock(clock)) => Some(Heard { leader, clock, is_granted: false }),
+        let question = Request::Lease { epoch, echo: last.map(|heard| heard.clock) };
+        match ask::ask(&self.company.links, leader, &question, self.length / 2).await? {
+            Answer::Lease(clock) => clock.map(|clock| Heard { leader, clock, is_granted: true }),
+            Answer::Clock(clock) => Some(Heard { leader, clock, is_granted: false }),
             _ => None,
         }
     }
