@@ -229,7 +229,7 @@ impl Broker {
         self.inner.common.history.store(id, Relaxed);
     }
 
-    /// A session's credential is good for longer now: [`Session::expires`] says until when.
+    /// A session's credential is good for longer now: `Session::expires` says until when.
     pub async fn renew(&self, session: &Session) {
         let shard = self.shard_of_user(&session.client.tenant, &session.client.user);
         // A stopping server has no shards left.

@@ -143,7 +143,7 @@ pub enum ApiError {
     /// 400, 426: not the handshake of a WebSocket.
     #[error(transparent)]
     NotAHandshake(#[from] NotAHandshake),
-    /// 429, 503: see [`FullOfStreams`].
+    /// 429, 503: see `FullOfStreams`.
     #[error(transparent)]
     Streams(#[from] FullOfStreams),
     /// 500: a defect; the log says which.

@@ -25,7 +25,7 @@ const ROWS_AT_ONCE: usize = 500;
 /// of the one that went is no bound for it: imported notifications need not ascend in time as their ids do.
 const UNKNOWN: Timestamp = Timestamp(i64::MIN);
 
-/// Whether [`expire`] may find something, for an inbox of `total` notifications.
+/// Whether `expire` may find something, for an inbox of `total` notifications.
 ///
 /// # Errors
 /// When rows can't be read.

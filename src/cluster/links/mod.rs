@@ -1,7 +1,7 @@
 //! Links between nodes: one connection for each kind of traffic and direction, proven on both sides, framed, bounded.
 //!
 //! Whoever dials asks; whoever accepts answers. [`hello`] is what is said first, [`handshake`] says it, [`frame`] is
-//! what follows, [`line`] keeps a link up, [`accept`] is the listener.
+//! what follows, [`mod@line`] keeps a link up, [`accept`] is the listener.
 
 pub(crate) mod accept;
 pub(crate) mod frame;

@@ -9,7 +9,7 @@
 //! - nothing is buffered without bound: when the window is full or the key's pace is reached, nothing more is read;
 //! - a bad line is answered; only too many in a row end the stream.
 //!
-//! [`desk`]: who may have a stream · [`line`]: text to call, answer to text · [`order`]: which call waits for which ·
+//! [`desk`]: who may have a stream · [`mod@line`]: text to call, answer to text · [`order`]: which call waits for which ·
 //! [`silence`]: when a stream is dead, or idle · [`stream`]: the two halves that run it.
 
 mod desk;

@@ -1,7 +1,7 @@
 //! Taking over what another system has: users, notifications, presence. Nobody is told, and doing it again changes
 //! nothing.
 //!
-//! A notification's id follows from its key in the other system ([`Ids`]), and one bit a key remembers that it came: so
+//! A notification's id follows from its key in the other system (`Ids`), and one bit a key remembers that it came: so
 //! a repeat neither makes it twice nor brings back what was deleted here since.
 
 mod ids;
