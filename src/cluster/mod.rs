@@ -6,7 +6,8 @@
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
 //! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
 //! leads next, `features` what all understand;
-//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said, `ask` asks. `lone` is none of that.
+//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said, `ask` asks,
+//! `reads` asks how far a node must be to know all that was answered. `lone` is none of that.
 
 mod ask;
 mod backup;
@@ -30,6 +31,7 @@ mod node;
 mod outward;
 mod peer_message;
 mod proposer;
+mod reads;
 mod recover;
 mod restore;
 mod service;

@@ -251,5 +251,7 @@ pub const COUNTS_WAITING_MAX: usize = 8_192;
 pub const GREETING_WAIT: Duration = Duration::from_secs(2);
 /// How long a durable call of a lone node may wait for the disk.
 pub const DISK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that wait to hear how far this node must be to know all that was answered.
+pub const BARRIERS_WAITING_MAX: usize = 1_024;
 /// How long a durable call may wait for a leader and its majority.
 pub const COMMIT_TIMEOUT: Duration = Duration::from_millis(1_900);

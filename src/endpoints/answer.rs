@@ -3,7 +3,7 @@
 use super::{Answer, Client};
 use crate::{
     protocol::{Message, Request, decode, edition::with_id, frames},
-    records::{Op, Records, RecordsError, dashboard, inbox, subscriptions},
+    records::{Op, ProposeError, Records, RecordsError, dashboard, inbox, subscriptions},
 };
 
 /// Notifications in a `notifications_list`.
@@ -32,35 +32,41 @@ async fn meet(records: &Records, client: &Client, request: Request) -> Answer {
         Request::MarkAsRead(of) => {
             let done = frames::notification_marked_read(&of.echo);
             let Some(id) = of.id else { return Answer::Reply(done) };
-            // What changes nothing costs no log entry.
-            if !may_change(records.read(|rows| inbox::is_unread(rows, (&client.tenant, &client.user), id))) {
-                return Answer::Reply(done);
-            }
+            let is_unread = || records.read(|rows| inbox::is_unread(rows, (&client.tenant, &client.user), id));
             let op = Op::SetRead { user: client.user.clone(), id, read: true, actor: Some(client.id) };
-            change(records, client, op, done).await
+            change_if(records, client, (is_unread, op, done)).await
         }
         Request::MarkAllAsRead => {
             let done = frames::all_notifications_marked_read();
-            let unread = records.read(|rows| inbox::unread_count(rows, &client.tenant, &client.user));
-            if !may_change(unread.map(|unread| unread > 0)) {
-                return Answer::Reply(done);
-            }
+            let unread = || records.read(|rows| inbox::unread_count(rows, &client.tenant, &client.user));
             let op = Op::ReadAll { user: client.user.clone(), actor: Some(client.id) };
-            change(records, client, op, done).await
+            change_if(records, client, (|| Ok(unread()? > 0), op, done)).await
         }
         query => look_up(records, client, &query),
     }
 }
 
-/// When rows can't be read, the log decides.
-fn may_change(found: Result<bool, RecordsError>) -> bool {
-    found.unwrap_or(true)
-}
-
-/// Commits a change, and only then confirms it.
-async fn change(records: &Records, client: &Client, op: Op, done: String) -> Answer {
-    match records.propose(&client.tenant, op).await {
-        Ok(_) => Answer::Reply(done),
+/// Commits a change that would change something, and only then confirms it. One that changes nothing costs no log entry:
+/// but that is only known once this node has applied all that was answered at others.
+async fn change_if(
+    records: &Records,
+    client: &Client,
+    (would_change, op, done): (impl Fn() -> Result<bool, RecordsError>, Op, String),
+) -> Answer {
+    // When rows can't be read, the log decides.
+    let may_change = || would_change().unwrap_or(true);
+    let outcome: Result<(), ProposeError> = async {
+        if !may_change() {
+            records.catch_up().await?;
+            if !may_change() {
+                return Ok(());
+            }
+        }
+        records.propose(&client.tenant, op).await.map(|_| ())
+    }
+    .await;
+    match outcome {
+        Ok(()) => Answer::Reply(done),
         Err(error) => Answer::Reply(frames::error(error.code(), &error.to_string())),
     }
 }

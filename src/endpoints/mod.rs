@@ -133,11 +133,27 @@ impl Endpoints {
         Self { records, desk }
     }
 
-    /// May this user open this endpoint now? Also enters the user into the directory.
+    /// May this user open this endpoint now? Also enters the user into the directory. A refusal is only given once this
+    /// node has applied all that was answered at others, where the user may have been let in again a moment ago.
     ///
     /// # Errors
     /// See [`AdmitError`].
     pub async fn admit(&self, identity: &Identity, endpoint: Endpoint) -> Result<(), AdmitError> {
+        let has_news = match self.look(identity, endpoint) {
+            Err(AdmitError::Refused(_)) => {
+                self.records.catch_up().await?;
+                self.look(identity, endpoint)?
+            }
+            looked => looked?,
+        };
+        if has_news {
+            self.records.propose(&identity.tenant, see(identity)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the directory lets this user in, and whether it is to learn something.
+    fn look(&self, identity: &Identity, endpoint: Endpoint) -> Result<bool, AdmitError> {
         let (row, known) = self.records.read(|rows| directory::known(rows, &identity.tenant, &identity.user))?;
         check_standing(&known, identity)?;
         let claims = directory::Claims {
@@ -149,10 +165,7 @@ impl Endpoints {
         };
         let news = if row.is_some() { claims.news_for(&known) } else { Some(claims.enter(&known)) };
         check_staff(endpoint, news.as_ref().unwrap_or(&known).is_staff)?;
-        if news.is_some() {
-            self.records.propose(&identity.tenant, see(identity)).await?;
-        }
-        Ok(())
+        Ok(news.is_some())
     }
 
     /// The session has joined its group and holds back what arrives: what greets it?

@@ -14,17 +14,26 @@ use crate::{
 const GONE: &str = "this ticket is not valid: it was used, it has expired, or there never was one";
 
 impl Endpoints {
-    /// Whom a ticket would let in, shown at `endpoint` by a page of `origin` at `now`. It is not spent.
+    /// Whom a ticket would let in, shown at `endpoint` by a page of `origin` at `now`. It is not spent. One that this
+    /// node does not know may have been issued at another a moment ago.
     ///
     /// # Errors
-    /// Refused, with what it is bound to if that is why. Unavailable when rows can't be read.
-    pub fn holder(
+    /// Refused, with what it is bound to if that is why. Unavailable when rows can't be read, or when this node cannot make
+    /// sure that it knows all tickets.
+    pub async fn holder(
         &self,
         hash: &TicketHash,
         (endpoint, origin): (Endpoint, Option<&str>),
         now: Timestamp,
     ) -> Result<Identity, AdmitError> {
-        let ticket = self.records.read(|rows| tickets::find(rows, hash))?;
+        let find = || self.records.read(|rows| tickets::find(rows, hash));
+        let ticket = match find()? {
+            Some(ticket) => Some(ticket),
+            None => {
+                self.records.catch_up().await?;
+                find()?
+            }
+        };
         let ticket = ticket.filter(|ticket| now < ticket.expires_at).ok_or(AdmitError::Refused(GONE))?;
         check_bounds(&ticket, (endpoint, origin))?;
         let rows::Ticket { tenant, grant, issued_at, .. } = ticket;

@@ -1,7 +1,7 @@
 //! What a call is answered: a status, JSON, and whether it was answered before.
 
 use super::ApiError;
-use crate::protocol::handshake;
+use crate::protocol::{Pos, handshake};
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     /// What is sent instead, piece by piece.
     file: Option<Body>,
     pub(super) is_replay: bool,
+    /// Where in the log stands what the call has stored.
+    pub(super) stored_at: Option<Pos>,
     /// `Sec-WebSocket-Accept` of an answer after which the connection is a WebSocket.
     accept: Option<String>,
 }
@@ -32,7 +34,7 @@ impl Answer {
 
     /// A body that is JSON text already.
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, body, file: None, is_replay: false, accept: None }
+        Self { status, body, file: None, is_replay: false, stored_at: None, accept: None }
     }
 
     /// 101
@@ -55,6 +57,11 @@ impl Answer {
 
     pub(super) fn body(&self) -> &str {
         &self.body
+    }
+
+    /// With where in the log stands what the call has stored.
+    pub(super) fn stored_at(self, pos: Option<Pos>) -> Self {
+        Self { stored_at: pos, ..self }
     }
 
     /// 200

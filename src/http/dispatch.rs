@@ -64,11 +64,16 @@ async fn unknown(uri: Uri) -> Response<Body> {
 
 async fn serve(api: Api, route: &'static Route, request: axum::extract::Request) -> Response<Body> {
     let begun = Instant::now();
-    let outcome = call(api, route, request).await;
-    counted(route.name, outcome, begun)
+    let outcome = call(&api, route, request).await;
+    let stored_at = outcome.as_ref().ok().and_then(|answer| answer.stored_at);
+    let mut response = counted(route.name, outcome, begun);
+    if let Some(pos) = stored_at {
+        api.show_position(response.headers_mut(), pos);
+    }
+    response
 }
 
-async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Result<Answer, ApiError> {
+async fn call(api: &Api, route: &Route, request: axum::extract::Request) -> Result<Answer, ApiError> {
     let (mut parts, body) = request.into_parts();
     if !api.inner.readiness.is_ready() {
         return Err(ApiError::NotReady(api.inner.readiness.as_str()));
@@ -77,6 +82,7 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     api.check_pace(&key)?;
     check_scope(&key.scopes, route.scope)?;
     let (tenant, scopes, key) = (key.tenant.clone(), key.scopes.clone(), key.hash);
+    api.come_up_to(&parts.headers).await?;
     let ids = path_ids(&mut parts).await?;
     let query = Query::parse(&parts.uri, route.operation.query)?;
     let takes_body = route.operation.takes_body();
@@ -84,7 +90,7 @@ async fn call(api: Api, route: &Route, request: axum::extract::Request) -> Resul
     let retry = if route.method == "GET" { None } else { Retry::read(&parts.headers, (route.name, &ids), &body)? };
     let upgrade = Upgrade::of(&mut parts);
     let request = Request {
-        api,
+        api: api.clone(),
         tenant,
         key,
         scopes,

@@ -39,6 +39,7 @@ pub(super) const CODES: &[Code] = codes! {
     404 "unknown_group" "No endpoint ever joins a group of this name.";
     405 "method_not_allowed" "The path has other methods: see `Allow`.";
     408 "timeout" "The body did not arrive in time.";
+    409 "unknown_position" "`Carillon-Position` is of another history (a backup was restored) or beyond everything: leave it out.";
     409 "idempotency_key_reused" "This `Idempotency-Key` was used with another body.";
     413 "too_large" "Larger than a bound, which the message names.";
     422 "invalid" "A field or parameter is wrong, and `field` says which.";
@@ -54,6 +55,7 @@ pub(super) const CODES: &[Code] = codes! {
     426 "upgrade_required" "This path speaks WebSocket.";
     429 "too_many_streams" "This key has all the streams that a key may have.";
     503 "streams_full" "The server has all the streams that it can hold.";
+    503 "behind" "This node has not come to `Carillon-Position` in time: ask again, or another node; it never happened.";
     503 "not_ready" "The server starts or leaves; it never happened.";
 };
 
@@ -95,6 +97,14 @@ pub enum ApiError {
     /// 408: the body did not come.
     #[error("the body did not arrive within {0} s")]
     SlowBody(u64),
+    /// 409: no node of this cluster has given this position out, or not in this history.
+    #[error(
+        "this Carillon-Position is none of this server's now: a backup was restored since, or it is another server's; leave it out, and read again what depends on it"
+    )]
+    UnknownPosition,
+    /// 503: this node is behind.
+    #[error("this node has not come to the Carillon-Position that was asked for: try again, or another node")]
+    Behind,
     /// 409: see [`Rejection::KeyReused`].
     #[error("{}", Rejection::KeyReused)]
     KeyReused,
@@ -179,6 +189,8 @@ impl ApiError {
             Self::UnknownGroup(_) => "unknown_group",
             Self::Method { .. } => "method_not_allowed",
             Self::SlowBody(_) => "timeout",
+            Self::UnknownPosition => "unknown_position",
+            Self::Behind => "behind",
             Self::KeyReused => "idempotency_key_reused",
             Self::TooLarge { .. } => "too_large",
             Self::Invalid { .. } => "invalid",
@@ -233,6 +245,7 @@ impl ApiError {
             | Self::Propose(_)
             | Self::Overloaded
             | Self::NotReady(_)
+            | Self::Behind
             | Self::NoBackup { .. }
             | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
@@ -300,7 +313,9 @@ mod tests {
             ApiError::NotFound(_) => ApiError::UnknownGroup(text()),
             ApiError::UnknownGroup(_) => ApiError::Method { allow: text() },
             ApiError::Method { .. } => ApiError::SlowBody(1),
-            ApiError::SlowBody(_) => ApiError::KeyReused,
+            ApiError::SlowBody(_) => ApiError::UnknownPosition,
+            ApiError::UnknownPosition => ApiError::Behind,
+            ApiError::Behind => ApiError::KeyReused,
             ApiError::KeyReused => ApiError::TooLarge { field: None, message: text() },
             ApiError::TooLarge { .. } => ApiError::invalid("f", ""),
             ApiError::Invalid { .. } => ApiError::TooFast { per_second: 1 },

@@ -14,6 +14,7 @@ mod metrics;
 mod object;
 mod openapi;
 mod pages;
+mod position;
 mod readiness;
 mod request;
 mod retry;

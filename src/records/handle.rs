@@ -1,7 +1,8 @@
 //! The records as endpoints and the server API see them: ask the tables, propose a command.
 
 use super::{
-    Command, Committed, Idempotency, Op, Pending, Progress, ProposeError, Proposer, RecordsError, Roster, roster,
+    Barrier, Command, Committed, Idempotency, Op, Pending, Progress, ProposeError, Proposer, RecordsError, Roster,
+    roster,
 };
 use crate::{
     planted::{self, Bug},
@@ -30,6 +31,7 @@ pub struct Records {
     /// 0 until it is known.
     history: Arc<AtomicU64>,
     progress: Progress,
+    barrier: Barrier,
 }
 
 impl Records {
@@ -43,6 +45,7 @@ impl Records {
             epoch: Arc::default(),
             history: Arc::default(),
             progress: Progress::default(),
+            barrier: Barrier::default(),
         }
     }
 
@@ -106,8 +109,8 @@ impl Records {
         self.roster.lock().has(tenant, user)
     }
 
-    /// People online after a cursor; see [`Roster::page`].
-    pub fn online_page(&self, tenant: &Tenant, after: Pos, limit: usize) -> Vec<(Pos, Arc<str>)> {
+    /// People online after a cursor, and the position they are read at; see [`Roster::page`].
+    pub fn online_page(&self, tenant: &Tenant, after: Pos, limit: usize) -> (Vec<(Pos, Arc<str>)>, Pos) {
         self.roster.lock().page(tenant, after, limit)
     }
 
@@ -126,6 +129,20 @@ impl Records {
         let mut position = self.progress.watch_position();
         let reached = position.wait_for(|applied| *applied >= index);
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// Waits until everything that was answered at any node before this call is in the rows here. Before that, what this
+    /// node's rows do not say decides nothing. A lone node's rows are all there is.
+    ///
+    /// # Errors
+    /// [`ProposeError::NoQuorum`] if that does not come about in time.
+    pub async fn catch_up(&self) -> Result<(), ProposeError> {
+        self.barrier.pass(&self.progress).await
+    }
+
+    /// By which [`Self::catch_up`] asks other nodes.
+    pub(crate) fn barrier(&self) -> &Barrier {
+        &self.barrier
     }
 
     /// This node and its present boot.

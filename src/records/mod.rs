@@ -1,10 +1,11 @@
 //! The replicated state machine: commands in log order → rows, answers, effects.
 //!
 //! Pure over a storage trait ([`carillon_storage::tables::Read`]): no I/O of its own, no clock, no openraft, and but
-//! for the way in (`handle`, `proposer`) and `retention`, no tokio. Two nodes that apply the same log hold the same rows. Queries read the same rows.
+//! for the way in (`handle`, `proposer`, `barrier`) and `retention`, no tokio. Two nodes that apply the same log hold the same rows. Queries read the same rows.
 
 pub mod alerts;
 pub mod apply;
+mod barrier;
 pub mod command;
 pub mod dashboard;
 pub mod directory;
@@ -40,6 +41,7 @@ mod apply_tests;
 mod levels_tests;
 
 pub use apply::apply_batch;
+pub use barrier::{Asked, Barrier};
 pub use command::{Batch, CLUSTER, Command, Idempotency, LevelBound, Op, TicketGrant};
 pub use effect::{Effect, EffectKind};
 pub use handle::Records;

@@ -3,7 +3,7 @@
 use super::{LevelBound, Op, ProposeError, Records, RecordsError, Reply, erase, inbox, journal, levels, tickets};
 use crate::{
     config::{Kept, Retention},
-    protocol::{Tenant, Timestamp, UserId},
+    protocol::{Pos, Tenant, Timestamp, UserId},
     wall_clock::now,
 };
 use std::time::Duration;
@@ -162,20 +162,32 @@ async fn expire(records: &Records, tenant: &Tenant, op: Op) -> Result<(), KeepEr
     }
 }
 
+/// What an erasure came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Erased {
+    /// Rows that went.
+    pub rows: u64,
+    /// Where its last part stands in the log.
+    pub at: Pos,
+}
+
 /// Erases everything kept about a user, part by part. Interrupted, the next round goes on.
 ///
 /// # Errors
 /// When a part can't be committed. Once one is, there is no error that says that nothing has happened.
-pub async fn erase_user(records: &Records, tenant: &Tenant, user: &UserId) -> Result<u64, ProposeError> {
+pub async fn erase_user(records: &Records, tenant: &Tenant, user: &UserId) -> Result<Erased, ProposeError> {
     let mut all = None;
     loop {
         let op = Op::EraseUser { user: user.clone() };
         let committed = records.propose(tenant, op).await;
         let committed = committed.map_err(|error| if all.is_some() { ProposeError::OutcomeUnknown } else { error })?;
-        let Reply::Progress { removed, more } = committed.reply else { return Ok(all.unwrap_or(0)) };
+        let at = committed.pos;
+        let Reply::Progress { removed, more } = committed.reply else {
+            return Ok(Erased { rows: all.unwrap_or(0), at });
+        };
         let sum = all.unwrap_or(0) + removed;
         if !more {
-            return Ok(sum);
+            return Ok(Erased { rows: sum, at });
         }
         all = Some(sum);
     }

@@ -123,13 +123,14 @@ impl Roster {
         self.len() == 0
     }
 
-    /// Entries of users who came online after `after`, in that order, at most `limit`.
-    pub fn page(&self, tenant: &Tenant, after: Pos, limit: usize) -> Vec<(Pos, Arc<str>)> {
+    /// Entries of users who came online after `after`, in that order, at most `limit`; and the position of the roster.
+    pub fn page(&self, tenant: &Tenant, after: Pos, limit: usize) -> (Vec<(Pos, Arc<str>)>, Pos) {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.tenants.get(tenant).map_or_else(Vec::new, |online| {
+        let page = self.tenants.get(tenant).map_or_else(Vec::new, |online| {
             let range = online.people.range((Excluded(after), Unbounded)).take(limit);
             range.map(|(since, present)| (*since, present.person.clone())).collect()
-        })
+        });
+        (page, self.applied)
     }
 }
 

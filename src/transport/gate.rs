@@ -89,7 +89,8 @@ impl Gate {
         let (identity, selected, way) = match self.entrance.ask(look).await.map_err(Refused::Door)? {
             Shown::Token(Admission { identity, selected }) => (identity, selected, Way::Token),
             Shown::Ticket { hash, origin, selected } => {
-                let identity = self.house.endpoints.holder(&hash, (endpoint, origin.as_deref()), now())?;
+                self.may_wait_for_others(&on_wait);
+                let identity = self.house.endpoints.holder(&hash, (endpoint, origin.as_deref()), now()).await?;
                 (identity, selected, Way::Ticket(hash))
             }
             Shown::Forwarded(forwarded, selected) => {
@@ -99,6 +100,7 @@ impl Gate {
                 (vouch.identity().clone(), selected, Way::Vouched(vouch))
             }
         };
+        self.may_wait_for_others(&on_wait);
         place.claim(&identity.tenant, &identity.user).map_err(Refused::Full)?;
         let admitted = self.house.endpoints.admit(&identity, endpoint).await;
         if let (Err(AdmitError::Refused(_)), Way::Vouched(vouch), Some(webhook)) = (&admitted, &way, &self.webhook) {
@@ -108,9 +110,6 @@ impl Gate {
         let broker = &self.house.broker;
         let among_others = broker.place_number();
         let group = endpoint.group(&identity.tenant, &identity.user);
-        if broker.has_place() {
-            on_wait();
-        }
         let interest = broker.take_interest(group).await.map_err(|error| Refused::Unavailable(error.to_string()))?;
         let id = SessionId(self.ids.fetch_add(1, Relaxed));
         let stay = match (way, &self.webhook) {
@@ -133,6 +132,13 @@ impl Gate {
         let response = handshake::switching(&accept, selected.map(Edition::subprotocol));
         let guest = Guest { client, identity: Box::new(identity) };
         Ok((Admitted { guest, place: (place, stay, interest) }, response))
+    }
+
+    /// Other nodes may know what this one does not know yet, and learn whom it lets in.
+    fn may_wait_for_others(&self, on_wait: &impl Fn()) {
+        if self.house.broker.has_place() {
+            on_wait();
+        }
     }
 
     async fn vouched_for(&self, forwarded: Forwarded, endpoint: Endpoint) -> Result<Vouch, Refused> {

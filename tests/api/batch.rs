@@ -108,7 +108,7 @@ async fn a_thousand_calls_share_a_few_waits_for_the_disk_and_one_more_is_too_man
     let calls: Vec<_> = (0..1_001).map(|n| notify(&n.to_string())).collect();
     let refused = api.post("/batch", &json!({"calls": calls})).await;
     assert_eq!(refused.error(), (422, "invalid".into(), Some("calls".into())));
-    assert_eq!(api.get("/users/1/notifications/unread-count").await.good(), json!({"count": 1_000}));
+    assert_eq!(api.get("/users/1/notifications/unread-count").await.good_at_pos(), json!({"count": 1_000}));
     assert_eq!(api.post("/batch", &json!({"calls": []})).await.good(), json!({"results": []}));
 }
 

@@ -33,6 +33,16 @@ impl Got {
         self.json()
     }
 
+    /// The same without `pos`, which must be there.
+    #[track_caller]
+    pub fn good_at_pos(&self) -> Value {
+        let mut body = self.good();
+        let pos = body.as_object_mut().and_then(|body| body.remove("pos"));
+        let is_pos = |pos: &Value| pos.as_str().is_some_and(|pos| pos.len() > 16 && pos.as_bytes()[16] == b'-');
+        assert!(pos.as_ref().is_some_and(is_pos), "{self:?}");
+        body
+    }
+
     /// The code and the field of an error, whose shape is checked: nothing but code, message and field.
     #[track_caller]
     pub fn error(&self) -> (u16, String, Option<String>) {

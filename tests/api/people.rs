@@ -79,7 +79,7 @@ async fn presence_is_told_of_one_of_some_and_of_all() {
     let api = Caller::new(&server, "dev");
     let never =
         json!({"user_id": "nobody", "is_online": false, "last_seen": null, "last_activity": null, "connections": 0});
-    assert_eq!(api.get("/users/nobody/presence").await.good(), never);
+    assert_eq!(api.get("/users/nobody/presence").await.good_at_pos(), never);
     let ids: Vec<String> = (10..15).map(|n| n.to_string()).collect();
     let mut sockets = Vec::new();
     for id in &ids {

@@ -4,6 +4,7 @@
 //! what is tested.
 
 mod balancers;
+mod behind;
 mod catching_up;
 mod example;
 mod failover;

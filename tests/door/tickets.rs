@@ -145,7 +145,7 @@ async fn post(server: &Server, key: &str, body: &str, idempotency_key: Option<&s
     let response = request.send().await.expect("answered");
     let status = response.status().as_u16();
     let body = serde_json::from_str(&response.text().await.expect("text")).expect("JSON");
-    Answer { status, body, retry_after: None }
+    Answer { status, body, retry_after: None, position: None }
 }
 
 #[tokio::test]

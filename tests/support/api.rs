@@ -11,6 +11,7 @@ pub struct Api {
     client: Client,
     base: String,
     key: String,
+    position: Option<String>,
 }
 
 /// A status and a JSON body (`null` if it has none).
@@ -22,6 +23,8 @@ pub struct Answer {
     pub body: Value,
     /// `Retry-After`, if there is one.
     pub retry_after: Option<String>,
+    /// `Carillon-Position`, if there is one.
+    pub position: Option<String>,
 }
 
 impl Answer {
@@ -42,12 +45,17 @@ impl Api {
     /// A client with the development key.
     pub fn new(address: SocketAddr) -> Self {
         let client = Client::builder().timeout(PATIENCE).no_proxy().build().expect("a client");
-        Self { client, base: format!("http://{address}"), key: "dev".into() }
+        Self { client, base: format!("http://{address}"), key: "dev".into(), position: None }
     }
 
     /// The same with another key.
     pub fn with_key(self, key: &str) -> Self {
         Self { key: key.into(), ..self }
+    }
+
+    /// The same, for calls that must know of a position.
+    pub fn after(&self, position: &str) -> Self {
+        Self { position: Some(position.into()), ..self.clone() }
     }
 
     /// One call; an error only when the connection failed.
@@ -65,13 +73,16 @@ impl Api {
         if let Some(key) = idempotency_key {
             request = request.header("Idempotency-Key", key);
         }
+        if let Some(position) = &self.position {
+            request = request.header("Carillon-Position", position);
+        }
         let response = request.send().await?;
         let status = response.status().as_u16();
-        let header = response.headers().get("retry-after");
-        let retry_after = header.map(|value| value.to_str().expect("ASCII").to_owned());
+        let header = |name| response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned());
+        let (retry_after, position) = (header("retry-after"), header("carillon-position"));
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { status, body, retry_after })
+        Ok(Answer { status, body, retry_after, position })
     }
 
     /// GET of anything under `/api/v1`.

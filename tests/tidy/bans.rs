@@ -76,6 +76,7 @@ const BANS: &[Ban] = &[
             ("src/records/retention.rs", "a clockwork that proposes; it decides nothing"),
             ("src/records/ended.rs", "a clockwork that proposes; it decides nothing"),
             ("src/records/progress.rs", "by which others wait for the log"),
+            ("src/records/barrier.rs", "by which others wait until nothing that was answered is missing"),
         ],
         why: "the state machine is a function over values",
     },

@@ -8,22 +8,22 @@ use super::{
 use crate::{
     broker::Interests,
     cluster::{
-        ask,
         counts::Counts,
         edges::EdgeKeeper,
         elections::Elections,
         features::Raiser,
         identity::{ClusterId, Identity},
         inward::{self, Tellers},
-        leader::{Leadership, Route},
+        leader::Leadership,
         lease::Leases,
         links::{self, Links, accept},
         membership::{MemberStatus, Membership},
         outward::Outward,
+        reads::Reads,
         service::Service,
         state_machine::{Counting, CountingSlot},
         transfer::Receiving,
-        wire::{Answer, Change, ChangeError, Request},
+        wire::{Change, ChangeError},
     },
     config::{self, limits::OUTWARD_QUEUE_MAX},
     protocol::{NodeId, Tenant},
@@ -41,8 +41,6 @@ use tokio_util::sync::CancellationToken;
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a node that waits says for whom.
 pub(super) const SAY_EVERY: Duration = Duration::from_secs(5);
-/// How long another node may take for a small answer.
-const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is needed before openraft runs.
 pub(super) struct Prepared {
@@ -60,6 +58,7 @@ pub(crate) struct Company {
     pub(crate) membership: Membership,
     pub(crate) service: Service,
     interests: Interests,
+    reads: Reads,
     pub(super) leases: Leases,
     /// This node goes, and takes no other place any more.
     pub(super) leaving: CancellationToken,
@@ -168,6 +167,8 @@ impl Prepared {
         tracker.spawn(outward.run(line, shutdown.clone()));
         tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
         tracker.spawn(leases.clone().watch(shutdown.clone()));
+        let reads = Reads { leadership: leadership.clone(), links: links.clone() };
+        tracker.spawn(reads.clone().serve(records.barrier().begin(), shutdown.clone()));
         let raiser = Raiser {
             leadership: leadership.clone(),
             links: links.clone(),
@@ -188,6 +189,7 @@ impl Prepared {
             membership,
             service,
             interests,
+            reads,
             leases,
             leaving: shutdown.child_token(),
             settings: Arc::new(settings.clone()),
@@ -232,12 +234,7 @@ impl Company {
     pub(super) async fn read_index(&self) -> u64 {
         let mut said = Instant::now();
         loop {
-            let index = match self.membership.leadership.route() {
-                None => None,
-                Some(Route::Here) => self.membership.leadership.read_index().await,
-                Some(Route::To(leader)) => ask_read_index(&self.links, leader).await,
-            };
-            if let Some(index) = index {
+            if let Some(index) = self.reads.index().await {
                 return index;
             }
             if said.elapsed() >= SAY_EVERY {
@@ -363,12 +360,5 @@ impl Node {
     pub async fn remove_member(&self, node: NodeId) -> Result<(), ChangeError> {
         let company = self.company.as_ref().ok_or(ChangeError::Alone)?;
         company.membership.change(Change::Remove { node }).await
-    }
-}
-
-async fn ask_read_index(links: &Links, leader: NodeId) -> Option<u64> {
-    match ask::ask(links, leader, &Request::ReadIndex, ASK_TIMEOUT).await? {
-        Answer::ReadIndex(index) => index,
-        _ => None,
     }
 }

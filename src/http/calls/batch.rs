@@ -91,12 +91,14 @@ pub(in crate::http) async fn batch(request: Request) -> Result<Answer, ApiError>
         });
     }
     let (mut results, until) = (Vec::with_capacity(settled.len()), counting_ends());
+    let mut last = None;
     for one in settled {
         let outcome = match one {
             Ok(settled) => crate::http::Api::finish(settled, until).await,
             Err(error) => Err(error),
         };
+        last = last.max(outcome.as_ref().ok().and_then(|answer| answer.stored_at));
         results.push(One::of(outcome));
     }
-    Ok(Answer::ok(&Results { results }))
+    Ok(Answer::ok(&Results { results }).stored_at(last))
 }

@@ -1,6 +1,6 @@
 //! A user's notifications: pages, counts, read state.
 
-use super::{Shape, Task};
+use super::{POS, Shape, Task};
 use crate::{
     config::limits::PAGE_MAX,
     http::{
@@ -33,6 +33,7 @@ pub(in crate::http) const LIST: Operation =
                 Field::required("data", Kind::Many { of: &NOTIFICATION, min: 0, max: PAGE_MAX, distinct: false }, ""),
                 Field::required("unread_count", COUNT, "Of all that the user has."),
                 Field::required("next_before", NEXT, "For the next page; `null` when this is the last."),
+                POS,
             ]),
         );
 const NOTIFICATION: Kind = Kind::Named(
@@ -54,7 +55,7 @@ const UNREAD_COUNT: Kind = Kind::Record(&[Field::required("unread_count", COUNT,
 /// `GET …/unread-count`
 pub(in crate::http) const COUNT_UNREAD: Operation =
     Operation::reads("countUnread", "How many notifications of a user are unread.")
-        .answers(200, Kind::Record(&[Field::required("count", COUNT, "")]));
+        .answers(200, Kind::Record(&[Field::required("count", COUNT, ""), POS]));
 /// `POST …/read-all`
 pub(in crate::http) const READ_ALL: Operation =
     Operation::stores("markAllRead", "Marks all notifications of a user read, and tells the user's windows.")
@@ -150,11 +151,12 @@ pub(in crate::http) async fn read_all(request: Request) -> Result<Answer, ApiErr
     request.run(task).await
 }
 
-/// `GET /users/{id}/notifications/unread-count` → `{count}`
+/// `GET /users/{id}/notifications/unread-count` → `{count, pos}`
 pub(in crate::http) async fn unread_count(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
-    let count = request.api.inner.records.read(|rows| inbox::unread_count(rows, &request.tenant, &user))?;
-    Ok(Answer::ok(&json!({"count": count})))
+    let records = &request.api.inner.records;
+    let (count, at) = records.read_at(|rows| inbox::unread_count(rows, &request.tenant, &user))?;
+    Ok(Answer::ok(&json!({"count": count, "pos": records.cursor(at).to_string()})))
 }
 
 #[derive(Serialize)]
@@ -162,9 +164,10 @@ struct Page<'a> {
     data: Vec<NotificationView<'a>>,
     unread_count: u64,
     next_before: Option<u64>,
+    pos: String,
 }
 
-/// `GET /users/{id}/notifications?unread=&level=&limit=&before=` → `{data, unread_count, next_before}`
+/// `GET /users/{id}/notifications?unread=&level=&limit=&before=` → `{data, unread_count, next_before, pos}`
 pub(in crate::http) async fn list(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
     let query = &request.query;
@@ -174,7 +177,9 @@ pub(in crate::http) async fn list(request: Request) -> Result<Answer, ApiError> 
         before: query.number("before")?,
         limit: query.limit()?,
     };
-    let page = request.api.inner.records.read(|rows| inbox::page(rows, (&request.tenant, &user), &filter))?;
+    let records = &request.api.inner.records;
+    let (page, at) = records.read_at(|rows| inbox::page(rows, (&request.tenant, &user), &filter))?;
+    let pos = records.cursor(at).to_string();
     let data = page.items.iter().map(|(id, row, is_read)| inbox::view(*id, row, *is_read)).collect();
-    Ok(Answer::ok(&Page { data, unread_count: page.unread, next_before: page.next_before }))
+    Ok(Answer::ok(&Page { data, unread_count: page.unread, next_before: page.next_before, pos }))
 }

@@ -46,6 +46,7 @@ use super::{
         Field, Kind,
         kind::{COUNT, TEXT},
     },
+    position::POSITION,
 };
 use crate::{
     config::limits::{EVENT_BYTES_MAX, USER_IDS_MAX},
@@ -72,6 +73,13 @@ const USERS: Field = Field::required(
     "The users, each once.",
 )
 .example("[42, \"ada\"]");
+/// Where an answer stands among the events of sockets.
+const POS: Field = Field::required(
+    "pos",
+    POSITION,
+    "Where this stands among events: those of sockets with a later `pos` are not in it. A v1 socket that resumes after it \
+    gets exactly those. Of several pages, go by the first.",
+);
 /// 202
 const RECIPIENTS: Kind = Kind::Named(
     "Recipients",

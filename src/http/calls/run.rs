@@ -26,6 +26,8 @@ pub(crate) enum Started {
 pub(crate) struct Settled {
     reply: Reply,
     is_replay: bool,
+    /// Where in the log it is; `None` for what is not stored.
+    at: Option<Pos>,
     told: Told,
     shape: Shape,
 }
@@ -56,8 +58,9 @@ impl Api {
     pub(in crate::http) async fn finish(settled: Settled, until: Instant) -> Result<Answer, ApiError> {
         // Who is not told how many were reached does not wait for the count.
         let until = if settled.shape.shows_recipients() { until } else { Instant::now() };
+        let at = settled.at;
         let (done, shape) = settled.done(until).await;
-        let mut answer = Self::answer(shape, &done)?;
+        let mut answer = Self::answer(shape, &done)?.stored_at(at);
         answer.is_replay = done.is_replay;
         Ok(answer)
     }
@@ -107,13 +110,14 @@ impl Started {
         let (pending, shape) = match self {
             Self::Change(pending, shape) => (pending, shape),
             Self::Told(told) => {
-                return Ok(Settled { reply: Reply::Done, is_replay: false, told, shape: Shape::Recipients });
+                return Ok(Settled { reply: Reply::Done, is_replay: false, at: None, told, shape: Shape::Recipients });
             }
         };
         let committed = match pending.outcome().await {
             Err(ProposeError::OutcomeUnknown) if planted::has(Bug::AnswerAlone) => made_up(&shape)?,
             outcome => outcome?,
         };
+        let at = Some(committed.pos);
         let (reply, is_replay) = match committed.reply {
             Reply::Replayed(first) => (*first, true),
             reply => (reply, false),
@@ -124,7 +128,7 @@ impl Started {
             Reply::Repeated => Err(ProposeError::OutcomeUnknown.into()),
             reply => {
                 let told = Told { tallies: committed.told.into_iter().collect(), is_cut: false };
-                Ok(Settled { reply, is_replay, told, shape })
+                Ok(Settled { reply, is_replay, at, told, shape })
             }
         }
     }
@@ -133,7 +137,7 @@ impl Started {
 impl Settled {
     /// Counts who was told, until `until`.
     pub(in crate::http) async fn done(self, until: Instant) -> (Done, Shape) {
-        let Self { reply, is_replay, told, shape } = self;
+        let Self { reply, is_replay, told, shape, .. } = self;
         let mut recipients = Recipients { count: 0, partial: told.is_cut };
         for tally in told.tallies {
             let one = tally.wait(until.saturating_duration_since(Instant::now())).await;

@@ -13,7 +13,7 @@ use crate::{
         openapi::{Field, Kind, Operation, kind::TEXT},
         request::Request,
     },
-    protocol::{Endpoint, Tenant, UserId},
+    protocol::{Endpoint, Pos, Tenant, UserId},
     records::{Op, ProposeError, Reply, TicketGrant},
     wall_clock::now,
 };
@@ -80,6 +80,7 @@ pub struct IssuedTicket {
     ticket: NewTicket,
     /// Seconds until it is no good.
     pub expires_in: i64,
+    at: Pos,
 }
 
 impl IssuedTicket {
@@ -152,8 +153,9 @@ impl Api {
             ApiError::Internal
         })?;
         let op = Op::IssueTicket { hash: ticket.hash(), grant, expires_at: now().plus_seconds(TICKET_SECONDS) };
-        match self.inner.records.propose(tenant, op).await?.reply {
-            Reply::Done => Ok(IssuedTicket { ticket, expires_in: TICKET_SECONDS }),
+        let committed = self.inner.records.propose(tenant, op).await?;
+        match committed.reply {
+            Reply::Done => Ok(IssuedTicket { ticket, expires_in: TICKET_SECONDS, at: committed.pos }),
             Reply::Rejected(rejection) => Err(rejection.into()),
             _ => Err(ProposeError::OutcomeUnknown.into()),
         }
@@ -174,5 +176,6 @@ pub(in crate::http) async fn issue_ticket(request: Request) -> Result<Answer, Ap
         request.needs(Scope::Admin)?;
     }
     let issued = request.api.issue_ticket(&request.tenant, call).await?;
-    Ok(Answer::new(201, &json!({"ticket": issued.secret(), "expires_in": issued.expires_in})))
+    let body = json!({"ticket": issued.secret(), "expires_in": issued.expires_in});
+    Ok(Answer::new(201, &body).stored_at(Some(issued.at)))
 }

@@ -175,9 +175,9 @@ pub(in crate::http) async fn get_user(request: Request) -> Result<Answer, ApiErr
 pub(in crate::http) async fn erase_user(request: Request) -> Result<Answer, ApiError> {
     let user = request.user()?;
     request.no_fields()?;
-    let removed = retention::erase_user(&request.api.inner.records, &request.tenant, &user).await?;
+    let erased = retention::erase_user(&request.api.inner.records, &request.tenant, &user).await?;
     request.api.inner.desk.forget(&request.tenant, &user);
-    Ok(Answer::ok(&json!({"removed": removed})))
+    Ok(Answer::ok(&json!({"removed": erased.rows})).stored_at(Some(erased.at)))
 }
 
 /// `POST /users/{id}/disconnect` `{revoke?}` → `{closed}`, in sockets.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::http::{
     error::CODES,
+    position::{self, POSITION},
     retry::KEY,
     routes::{BASE, ROUTES, Route},
 };
@@ -25,6 +26,14 @@ const IDEMPOTENCY_KEY: Field = Field::optional(
     "Makes a repetition the same call: what is stored is stored once, and the first answer is given again.",
 )
 .example("\"order-7-paid\"");
+
+const POSITION_HEADER: Field = Field::optional(
+    position::NAME,
+    POSITION,
+    "Up to where the node that is asked must be before it answers: this header of an answer, or `pos` of a frame or a body. \
+    Give it where this call must not be shown less than an earlier one has stored, or shown, at another node.",
+)
+.example("\"00c0ffee00c0ffee-2a0000\"");
 
 /// OpenAPI 3.1.
 pub(super) fn document() -> Value {
@@ -107,6 +116,7 @@ impl Parts {
         if route.method != "GET" {
             all.push(self.parameter("header", &IDEMPOTENCY_KEY));
         }
+        all.push(self.parameter("header", &POSITION_HEADER));
         all.into()
     }
 
@@ -138,7 +148,11 @@ impl Parts {
             success = json!({"description": "Now a WebSocket."});
         }
         if operation.effect == Effect::Stores {
-            success["headers"] = json!({"Idempotency-Replayed": {"$ref": "#/components/headers/Idempotency-Replayed"}});
+            let named = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
+            success["headers"] = json!({
+                "Idempotency-Replayed": named("Idempotency-Replayed"),
+                position::NAME: named(position::NAME),
+            });
         }
         if !operation.leads_to.is_empty() {
             success["links"] = operation.leads_to.iter().map(link).collect::<Map<_, _>>().into();
@@ -222,6 +236,10 @@ fn headers() -> Value {
         "Idempotency-Replayed": {
             "description": "This is the answer of the first call with this `Idempotency-Key`; nothing happened again.",
             "schema": {"type": "string", "const": "true"},
+        },
+        "Carillon-Position": {
+            "description": "Where in the log stands what the call has stored, if it stores: for the header of this name of a later call at another node.",
+            "schema": schema::of(&POSITION, &mut Named::new()),
         },
         "Retry-After": {"description": "Seconds.", "required": true, "schema": {"type": "string", "pattern": "^[0-9]+$"}},
         "WWW-Authenticate": {"required": true, "schema": {"type": "string"}},
@@ -329,7 +347,7 @@ mod tests {
             }
         }
         look(PATH_FIELDS);
-        look(&[IDEMPOTENCY_KEY]);
+        look(&[IDEMPOTENCY_KEY, POSITION_HEADER]);
         for Route { operation, .. } in ROUTES {
             look(operation.query);
             within(&operation.answer);

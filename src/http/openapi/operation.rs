@@ -171,6 +171,8 @@ impl Operation {
     /// Codes of every error that the call may be answered with.
     pub(super) fn codes(&self) -> Vec<&'static str> {
         let mut codes = vec!["unauthorized", "scope", "foreign_host", "invalid", "too_fast", "not_ready", "internal"];
+        // Every call takes a position.
+        codes.extend(["unknown_position", "behind"]);
         if self.takes_body() {
             codes.extend(["bad_json", "timeout", "too_large"]);
         }
