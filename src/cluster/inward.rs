@@ -3,6 +3,7 @@
 
 use super::{
     counts::Counts,
+    held::{Arrived, Held},
     links::Links,
     peer_message::{CountOf, PeerMessage},
     service::PeerEvent,
@@ -16,7 +17,10 @@ use crate::{
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Counts that go in one message.
@@ -42,33 +46,67 @@ impl Tellers {
     }
 }
 
-/// Takes events in, until `shutdown`.
-pub(crate) async fn run(
-    broker: Broker,
-    (counts, tellers): (Counts, Tellers),
-    mut events: mpsc::Receiver<PeerEvent>,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let event = tokio::select! {
-            () = shutdown.cancelled() => return,
-            event = events.recv() => event,
-        };
-        let Some(PeerEvent { node, bytes, .. }) = event else { return };
-        match wire::decode::<PeerMessage>(&bytes) {
-            Ok(PeerMessage::Publish { group, frames, except, number }) => {
+/// What it takes to show events of other nodes here.
+pub(crate) struct Inward {
+    pub(crate) broker: Broker,
+    pub(crate) counts: Counts,
+    pub(crate) tellers: Tellers,
+    /// Up to where this node has applied the log.
+    pub(crate) position: watch::Receiver<u64>,
+}
+
+impl Inward {
+    /// Takes events in, until `shutdown`.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<PeerEvent>, shutdown: CancellationToken) {
+        let mut held = Held::default();
+        loop {
+            let until = held.until();
+            let event = tokio::select! {
+                () = shutdown.cancelled() => return,
+                event = events.recv() => match event {
+                    Some(event) => Some(event),
+                    None => return,
+                },
+                _ = self.position.changed(), if until.is_some() => None,
+                () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => None,
+            };
+            let now = |position: &watch::Receiver<u64>| (*position.borrow(), Instant::now());
+            if let Some(PeerEvent { node, bytes }) = event {
+                match wire::decode::<PeerMessage>(&bytes) {
+                    Ok(message) => {
+                        let arrived = Arrived { node, message, bytes: bytes.len() };
+                        if let Some(of_peer) = held.take(arrived, now(&self.position)) {
+                            self.show(of_peer).await;
+                        }
+                    }
+                    Err(error) => tracing::warn!(node, %error, "a peer says what this program does not understand"),
+                }
+            }
+            if held.until().is_some() {
+                self.position.borrow_and_update();
+                while let Some(of_peer) = held.next(now(&self.position)) {
+                    self.show(of_peer).await;
+                }
+            }
+        }
+    }
+
+    async fn show(&self, (node, message): (NodeId, PeerMessage)) {
+        match message {
+            PeerMessage::Publish { group, frames, except, number } => {
                 let frames = frames.into_iter().map(Bytes::from).collect();
                 let publication = Publication { group, frames, v1: InV1::Same, pos: None, except };
-                tellers.tell(node, CountOf::Event(number), broker.publish_for_peer(publication).await);
+                self.tellers.tell(node, CountOf::Event(number), self.broker.publish_for_peer(publication).await);
             }
-            Ok(PeerMessage::Disconnect { tenant, user, staff_only, number }) => {
+            PeerMessage::Disconnect { tenant, user, staff_only, number } => {
                 let target = CloseTarget::User { tenant, user, staff_only };
-                tellers.tell(node, CountOf::Event(number), broker.close(target, Close::Disconnected).await);
+                self.tellers.tell(node, CountOf::Event(number), self.broker.close(target, Close::Disconnected).await);
             }
-            Ok(PeerMessage::Counted(reached)) => {
-                reached.into_iter().for_each(|(what, sessions)| counts.came(node, what, sessions));
+            PeerMessage::Counted(reached) => {
+                reached.into_iter().for_each(|(what, sessions)| self.counts.came(node, what, sessions));
             }
-            Err(error) => tracing::warn!(node, %error, "a peer says what this program does not understand"),
+            // One within another: nobody sends that.
+            PeerMessage::After { .. } => tracing::warn!(node, "a peer says what this program does not understand"),
         }
     }
 }

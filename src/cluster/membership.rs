@@ -7,6 +7,7 @@
 use super::{
     handover::Handover,
     leader::{Leadership, Route},
+    lease::Leases,
     links::{Links, hello::Party, kind::Kind},
     wire::{self, Answer, Change, ChangeError, Request},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Membership {
     pub(crate) links: Links,
     pub(crate) leadership: Leadership,
     pub(crate) records: Records,
+    /// Whom this node has heard lately, as the leader.
+    pub(crate) leases: Leases,
     /// Addresses from the settings, which count more than those in the log.
     pub(crate) configured: Arc<BTreeMap<NodeId, String>>,
     /// Held by whoever changes something here: one change at a time.

@@ -6,7 +6,7 @@
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
 //! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
 //! leads next, `features` what all understand;
-//! `edges` tells the others which groups have members here, `outward` and `inward` carry events, `counts` whom they reached; `wire` is what is said, `ask` asks,
+//! `edges` tells the others which groups have members here, `outward` and `inward` carry events (`held`: in their order), `counts` whom they reached; `wire` is what is said, `ask` asks,
 //! `reads` asks how far a node must be to know all that was answered. `lone` is none of that.
 
 mod ask;
@@ -17,6 +17,7 @@ mod edges;
 mod elections;
 mod features;
 mod handover;
+mod held;
 mod identity;
 mod inward;
 mod leader;

@@ -1,5 +1,6 @@
 //! To other nodes: ephemeral events go where their group has members, closes go everywhere. One task, so that whatever
-//! one publisher does stays in order; it waits for no disk and no reader.
+//! one publisher does stays in order; it waits for no disk and no reader. With each goes up to where this node has applied
+//! the log: what was stored before it is shown before it at other nodes, too.
 
 use super::{
     counts::Counts,
@@ -10,11 +11,11 @@ use super::{
 use crate::{
     broker::{CloseTarget, Outgoing, Publication},
     protocol::NodeId,
-    records::{Records, RecordsError, groups},
+    records::{Records, RecordsError, features, groups},
     tally::Elsewhere,
     telemetry::names,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Taken from the line at once.
@@ -28,10 +29,19 @@ pub(crate) struct Outward {
     pub(crate) node: NodeId,
 }
 
+/// Up to where this node has applied, for messages that say so.
+struct Applied {
+    position: watch::Receiver<u64>,
+    /// Every node understands it: once that is so, it stays so.
+    is_understood: bool,
+}
+
 impl Outward {
     /// Until `shutdown`.
     pub(crate) async fn run(self, mut line: mpsc::Receiver<Outgoing>, shutdown: CancellationToken) {
         let lost = metrics::counter!(names::PEER_EVENTS_LOST);
+        let position = self.records.progress().watch_position();
+        let mut applied = Applied { position, is_understood: false };
         let mut number = 0;
         let mut taken = Vec::with_capacity(AT_ONCE);
         loop {
@@ -44,7 +54,7 @@ impl Outward {
             }
             for outgoing in taken.drain(..) {
                 number += 1;
-                if let Err(error) = self.send((number, outgoing), &lost) {
+                if let Err(error) = self.send((number, outgoing), &mut applied, &lost) {
                     tracing::error!(%error, "an event does not get to other nodes");
                 }
             }
@@ -53,7 +63,12 @@ impl Outward {
         }
     }
 
-    fn send(&self, (number, outgoing): (u64, Outgoing), lost: &metrics::Counter) -> Result<(), RecordsError> {
+    fn send(
+        &self,
+        (number, outgoing): (u64, Outgoing),
+        applied: &mut Applied,
+        lost: &metrics::Counter,
+    ) -> Result<(), RecordsError> {
         let (nodes, message, elsewhere) = match outgoing {
             Outgoing::Publish(publication, elsewhere) => {
                 let nodes = self.records.read(|rows| groups::nodes_of(rows, &publication.group))?;
@@ -69,6 +84,18 @@ impl Outward {
                 return Ok(());
             }
         };
+        if nodes.is_empty() {
+            elsewhere.reached(0);
+            return Ok(());
+        }
+        if !applied.is_understood {
+            applied.is_understood = self.records.read(|rows| features::level(rows))? >= features::PEER_ORDER;
+        }
+        let message = if applied.is_understood {
+            PeerMessage::After { index: *applied.position.borrow(), message: Box::new(message) }
+        } else {
+            message
+        };
         self.tell(nodes, (number, &message), (elsewhere, lost));
         Ok(())
     }
@@ -79,9 +106,6 @@ impl Outward {
         (number, message): (u64, &PeerMessage),
         (elsewhere, lost): (Elsewhere, &metrics::Counter),
     ) {
-        if nodes.is_empty() {
-            return elsewhere.reached(0);
-        }
         let Ok(bytes) = wire::encode(message) else { return };
         self.counts.expect(CountOf::Event(number), nodes.clone(), elsewhere);
         for node in nodes {

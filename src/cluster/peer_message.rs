@@ -20,6 +20,8 @@ pub(crate) enum PeerMessage {
     Disconnect { tenant: Tenant, user: UserId, staff_only: bool, number: u64 },
     /// So many of the sender's sockets were reached.
     Counted(Vec<(CountOf, u64)>),
+    /// Another message, to be shown after everything up to this entry. From [`crate::records::features::PEER_ORDER`] on.
+    After { index: u64, message: Box<PeerMessage> },
 }
 
 /// What was counted.

@@ -240,11 +240,18 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
 /// |---|---|---|
 /// | 1 | the first cluster | everything that is not named below |
 /// | 2 | | [`crate::records::Op::EndStays`]: users of a lost node go offline many at a time |
-pub const FEATURES: u32 = 2;
+/// | 3 | | events between nodes say what they come after ([`HELD_FOR`]) |
+pub const FEATURES: u32 = 3;
 /// Events that wait to be sent to other nodes.
 pub const OUTWARD_QUEUE_MAX: usize = 8_192;
 /// Events of other nodes that wait to be published here; then their links wait.
 pub const INWARD_QUEUE_MAX: usize = 1_024;
+/// How long an event of another node is held back for this node to apply what it comes after; then it is shown anyway.
+pub const HELD_FOR: Duration = Duration::from_millis(100);
+/// Events of other nodes that are held back; beyond that the oldest are shown.
+pub const HELD_EVENTS_MAX: usize = 4_096;
+/// Bytes of them.
+pub const HELD_BYTES_MAX: usize = 8 << 20;
 /// Counts for other nodes that wait for their sockets.
 pub const COUNTS_WAITING_MAX: usize = 8_192;
 /// How long a session waits until every node knows of it; then it is not let in.

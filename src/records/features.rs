@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// From this level on, users of an ended boot go in one command.
 pub(crate) const END_STAYS: u32 = 2;
+/// From this level on, events between nodes say after which entry they are to be shown.
+pub(crate) const PEER_ORDER: u32 = 3;
 
 /// The level of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

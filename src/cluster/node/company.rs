@@ -13,7 +13,7 @@ use crate::{
         elections::Elections,
         features::Raiser,
         identity::{ClusterId, Identity},
-        inward::{self, Tellers},
+        inward::{Inward, Tellers},
         leader::Leadership,
         lease::Leases,
         links::{self, Links, accept},
@@ -135,13 +135,6 @@ impl Prepared {
     ) -> Company {
         let Self { links, identity, listener, epoch } = self;
         let settings = &around.config.cluster;
-        let membership = Membership {
-            links: links.clone(),
-            leadership: leadership.clone(),
-            records: records.clone(),
-            configured: Arc::new(settings.peers.clone()),
-            turn: Arc::default(),
-        };
         let (raft, snapshots) = (leadership.raft().clone(), snapshots.clone());
         let reserve_bytes = around.config.storage.reserve_bytes;
         let receiving = Receiving { raft, snapshots, identity: identity.clone(), reserve_bytes };
@@ -151,6 +144,14 @@ impl Prepared {
             links.watch_applied(),
             (length, Duration::from_millis(settings.down_ms)),
         );
+        let membership = Membership {
+            links: links.clone(),
+            leadership: leadership.clone(),
+            records: records.clone(),
+            leases: leases.clone(),
+            configured: Arc::new(settings.peers.clone()),
+            turn: Arc::default(),
+        };
         let (service, events) = Service::new(
             (leadership.clone(), leases.clone()),
             membership.clone(),
@@ -165,24 +166,13 @@ impl Prepared {
         let outward =
             Outward { links: links.clone(), records: records.clone(), counts: counts.clone(), node: identity.node() };
         tracker.spawn(outward.run(line, shutdown.clone()));
-        tracker.spawn(inward::run(around.broker.clone(), (counts, tellers), events, shutdown.clone()));
-        tracker.spawn(leases.clone().watch(shutdown.clone()));
+        let inward =
+            Inward { broker: around.broker.clone(), counts, tellers, position: records.progress().watch_position() };
+        tracker.spawn(inward.run(events, shutdown.clone()));
         let reads = Reads { leadership: leadership.clone(), links: links.clone() };
         tracker.spawn(reads.clone().serve(records.barrier().begin(), shutdown.clone()));
-        let raiser = Raiser {
-            leadership: leadership.clone(),
-            links: links.clone(),
-            records: records.clone(),
-            own: settings.feature_level,
-        };
-        tracker.spawn(raiser.run(shutdown.clone()));
-        tracker.spawn(membership.handover().when_disk_is_full(shutdown.clone()));
         tracker.spawn(accept::listen(listener, (links.clone(), service.clone()), shutdown.clone()));
-        tracker.spawn(membership.clone().follow(shutdown.clone()));
-        tracker.spawn(membership.clone().tend(shutdown.clone()));
-        let elections = Elections { leadership: leadership.clone(), links: links.clone() };
-        tracker.spawn(elections.guard(shutdown.clone()));
-        tracker.spawn(leadership.clone().watch_core(shutdown.clone()));
+        see_to_a_leader(around, &membership);
         let company = Company {
             links,
             identity,
@@ -206,6 +196,21 @@ impl Prepared {
         tracker.spawn(lease.keep(shutdown.clone()));
         company
     }
+}
+
+/// Starts what keeps the cluster led, and what whoever leads does for it.
+fn see_to_a_leader(around: &Surroundings<'_>, membership: &Membership) {
+    let Membership { links, leadership, records, leases, .. } = membership.clone();
+    let (tracker, shutdown) = (around.tracker, around.shutdown);
+    let elections = Elections { leadership: leadership.clone(), links: links.clone() };
+    tracker.spawn(elections.guard(shutdown.clone()));
+    tracker.spawn(leadership.clone().watch_core(shutdown.clone()));
+    tracker.spawn(membership.handover().when_disk_is_full(shutdown.clone()));
+    tracker.spawn(membership.clone().follow(shutdown.clone()));
+    tracker.spawn(membership.clone().tend(shutdown.clone()));
+    tracker.spawn(leases.watch(shutdown.clone()));
+    let raiser = Raiser { leadership, links, records, own: around.config.cluster.feature_level };
+    tracker.spawn(raiser.run(shutdown.clone()));
 }
 
 impl Company {
