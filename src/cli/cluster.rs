@@ -14,6 +14,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use std::{
     fmt::Write,
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -49,10 +50,17 @@ enum Command {
     /// Make a cluster of one from what one node has, when the majority of a cluster is lost for good. What only the lost
     /// nodes had is gone. Says what it would do unless --giving-up names the other nodes.
     Recover(recover::Recover),
-    /// Take a node out, for ever: its id is never used again.
+    /// Take a node out, for ever: its id is never used again. Asks on a terminal, and needs --yes elsewhere.
     Remove {
         /// Its server.node_id.
         id: NodeId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        /// Also if the voters that answer now are no majority of those that are left: nothing can be stored then until enough of
+        /// them are back.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -73,13 +81,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
                 node.wait_for_voter(*id).await?;
                 print(&format!("node {id} votes"));
             }
-            Command::Remove { id } => {
-                node.ask(Method::DELETE, &format!("{MEMBERS}/{id}"), String::new()).await?;
+            Command::Remove { id, yes, force } => {
+                if !*yes {
+                    confirm_removal(*id)?;
+                }
+                let force = if *force { "?force=true" } else { "" };
+                node.ask(Method::DELETE, &format!("{MEMBERS}/{id}{force}"), String::new()).await?;
                 print(&format!("node {id} is out of the cluster, and its id is never used again"));
             }
         }
         Ok(())
     })
+}
+
+/// Has a person type the id again. Without a person nothing is done.
+fn confirm_removal(id: NodeId) -> Result<(), Failure> {
+    let what = format!("node {id} would be out of the cluster for ever, and its id would never be used again");
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, format!("{what}: give --yes if that is meant. Nothing was changed.")));
+    }
+    eprint!("{what}. Type {id} to go on: ");
+    let mut typed = String::new();
+    // Who can't be read has not agreed.
+    let _ = std::io::stdin().read_line(&mut typed);
+    if typed.trim() == id.to_string() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "that is not its id: nothing was changed"))
 }
 
 /// A node that is asked.
@@ -142,7 +170,8 @@ fn table(status: &Value) -> String {
         let _ = writeln!(
             out,
             "{:>5}  {:<28} {:<8} {link:<12} {:>12} {:>8} {ping:>9}",
-            member["id"],
+            // A JSON value knows no width.
+            member["id"].to_string(),
             member["address"].as_str().unwrap_or_default(),
             member["role"].as_str().unwrap_or_default(),
             or_dash(&member["applied_index"]),
@@ -169,6 +198,16 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "cluster ab, term 3, node 1 leads");
         assert!(lines[2].contains("this node") && lines[2].contains("voter"), "{text}");
+        // Each heading stands over what it names.
+        for (heading, row, value) in
+            [("node", 2, "1"), ("address", 2, "a:1"), ("role", 3, "learner"), ("link", 3, "down")]
+        {
+            let at = |line: &str, what: &str| line.find(what).unwrap_or_else(|| panic!("{what} in {line}"));
+            let (above, below) = (at(lines[1], heading), at(lines[row], value));
+            let is_aligned = if heading == "node" { above + heading.len() == below + 1 } else { above == below };
+            assert!(is_aligned, "{heading} in\n{text}");
+        }
+        assert!(lines.iter().skip(1).all(|line| line.chars().count() == lines[1].chars().count()), "{text}");
         assert!(lines[3].contains("learner") && lines[3].contains("down") && lines[3].ends_with('-'), "{text}");
         assert!(table(&json!({})).contains("alone"));
     }

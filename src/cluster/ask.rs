@@ -15,13 +15,18 @@ pub(super) async fn ask(links: &Links, node: NodeId, question: &Request, limit: 
     wire::decode(&asked.ok()?.ok()?).ok()
 }
 
-/// Asks several at once; the answers that came in time, in no order.
-pub(super) async fn ask_each(links: &Links, nodes: Vec<NodeId>, question: Request, limit: Duration) -> Vec<Answer> {
+/// Asks several at once; the answers that came in time and from whom, in no order.
+pub(super) async fn ask_each(
+    links: &Links,
+    nodes: Vec<NodeId>,
+    question: Request,
+    limit: Duration,
+) -> Vec<(NodeId, Answer)> {
     let question = std::sync::Arc::new(question);
     let ask_one = |node| {
         let (links, question) = (links.clone(), question.clone());
-        async move { ask(&links, node, &question, limit).await }
+        async move { ask(&links, node, &question, limit).await.map(|answer| (node, answer)) }
     };
-    let asking: JoinSet<Option<Answer>> = nodes.into_iter().map(ask_one).collect();
+    let asking: JoinSet<Option<(NodeId, Answer)>> = nodes.into_iter().map(ask_one).collect();
     asking.join_all().await.into_iter().flatten().collect()
 }

@@ -9,10 +9,11 @@ use super::{
     ask::ask_each,
     leader::Leadership,
     links::Links,
+    quorum,
     wire::{Answer, Opinion, Request},
 };
 use crate::protocol::NodeId;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked.
@@ -65,19 +66,21 @@ impl Elections {
         if self.leadership.disk_is_full() && self.leadership.was_led_within(FULL_PATIENCE) {
             return false;
         }
-        self.majority_agrees(&voters).await
+        self.majority_agrees(voters).await
     }
 
-    /// Whether a majority, this node among it, would have this node lead.
-    async fn majority_agrees(&self, voters: &[NodeId]) -> bool {
+    /// Whether a majority of each set that counts, this node among it, would have this node lead.
+    async fn majority_agrees(&self, voters: Vec<NodeId>) -> bool {
         let question = Request::MayLead { last: self.leadership.last_entry().await };
-        let others = voters.iter().copied().filter(|id| *id != self.leadership.node()).collect();
+        let own = self.leadership.node();
+        let others = voters.into_iter().filter(|id| *id != own).collect();
         let answers = ask_each(&self.links, others, question, ASK_TIMEOUT).await;
         // An older release does not know the question.
-        let agrees = |answer: &&Answer| matches!(answer, Answer::MayLead(Opinion::Agrees) | Answer::Unknown);
-        let agreed = 1 + answers.iter().filter(agrees).count();
-        let is_led = answers.iter().any(|answer| matches!(answer, Answer::MayLead(Opinion::Leads)));
+        let agrees = |answer: &Answer| matches!(answer, Answer::MayLead(Opinion::Agrees) | Answer::Unknown);
+        let agreed: BTreeSet<NodeId> = answers.iter().filter(|(_, answer)| agrees(answer)).map(|(id, _)| *id).collect();
+        let is_led = answers.iter().any(|(_, answer)| matches!(answer, Answer::MayLead(Opinion::Leads)));
+        let has_majority = quorum::in_each(&self.leadership.voter_sets(), |id| *id == own || agreed.contains(id));
         // On a busy machine a leader may be slow to say that it lives.
-        agreed > voters.len() / 2 && !is_led
+        has_majority && !is_led
     }
 }

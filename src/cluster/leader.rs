@@ -2,6 +2,7 @@
 
 use super::{
     log_store::LogStore,
+    quorum::Voters,
     types::{LogId, Raft},
     wire::{Opinion, Proposed},
 };
@@ -212,6 +213,11 @@ impl Leadership {
     /// Those whose words count, this node maybe among them.
     pub(crate) fn voters(&self) -> Vec<NodeId> {
         self.inner.raft.metrics().borrow().membership_config.membership().voter_ids().collect()
+    }
+
+    /// The sets of voters of which each needs a majority: two while a change is under way.
+    pub(crate) fn voter_sets(&self) -> Vec<Voters> {
+        self.inner.raft.metrics().borrow().membership_config.membership().get_joint_config().clone()
     }
 
     /// Whether this node leads, and no majority has answered it for so long.

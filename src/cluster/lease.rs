@@ -15,7 +15,11 @@
 //! A node that lives but applies nothing any more, because its disk hangs, gets no lease either: all others would wait
 //! for it at every greeting.
 
-use super::{leader::Leadership, links::Applied};
+use super::{
+    leader::Leadership,
+    links::Applied,
+    quorum::{self, Voters},
+};
 use crate::{
     protocol::{NodeId, Tenant},
     records::{Batch, CLUSTER, Command, Op, Records, RecordsError, groups},
@@ -120,10 +124,8 @@ impl Inner {
             _ if *voter == own => Some(now),
             asked => asked.copied(),
         };
-        let voters = self.leadership.voters();
-        let mut times: Vec<Option<Instant>> = voters.iter().map(asked).collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        times.get(voters.len() / 2).copied().flatten().map(|majority| majority + self.length)
+        let majority = quorum::reached_in_each(&self.leadership.voter_sets(), asked).flatten();
+        majority.map(|majority| majority + self.length)
     }
 
     /// What is known of this term; a new one begins with nothing.
@@ -169,6 +171,15 @@ impl Leases {
             term.granted.insert(node, (epoch, now));
         }
         Some(Granted { clock, is_held })
+    }
+
+    /// Those whom this node, as the leader, has heard so lately that they do not count as down; itself among them.
+    pub(crate) fn heard(&self) -> Voters {
+        let inner = &self.inner;
+        let Some(number) = inner.leadership.settled_term() else { return Voters::new() };
+        let term = inner.term(number);
+        let lately = term.asked.iter().filter(|(_, at)| at.elapsed() <= inner.down_after).map(|(node, _)| *node);
+        lately.chain([inner.leadership.node()]).collect()
     }
 
     /// Until when this node, as the leader, holds a lease itself.

@@ -9,6 +9,7 @@ use super::{
     leader::{Leadership, Route},
     lease::Leases,
     links::{Links, hello::Party, kind::Kind},
+    quorum::{self, Voters},
     wire::{self, Answer, Change, ChangeError, Request},
 };
 use crate::{
@@ -34,6 +35,9 @@ const JOINT_MAX: Duration = Duration::from_secs(1);
 const ADDRESS_EVERY: Duration = Duration::from_secs(2);
 /// Entries that a learner may lack and still become a voter: it gets them before it is asked for its word.
 const CLOSE_ENTRIES: u64 = 512;
+/// How long a leader may take to hear enough voters before it refuses a change.
+const HEARD_TIMEOUT: Duration = Duration::from_secs(2);
+const HEARD_EVERY: Duration = Duration::from_millis(50);
 /// How long a change of the membership may take.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -68,7 +72,7 @@ pub struct MemberStatus {
     pub is_reachable: bool,
     /// The last entry that it has applied, as it said.
     pub applied_index: Option<u64>,
-    /// How long a ping takes.
+    /// How long a ping takes, while the node is reached.
     pub rtt: Option<Duration>,
 }
 
@@ -115,7 +119,7 @@ impl Membership {
             joint_since = if self.is_joint() { joint_since.or(Some(Instant::now())) } else { None };
             if let Some((ids, change)) = self.cut_short(joint_since) {
                 self.finish("a change of the membership was cut short and goes on", (ids, change, false)).await;
-            } else if let Some(ready) = self.caught_up() {
+            } else if let Some(ready) = self.caught_up().filter(|ready| self.may_promote(ready)) {
                 let change = ChangeMembers::AddVoterIds(ready.clone());
                 self.finish("these nodes vote now", (ready, change, true)).await;
             }
@@ -178,6 +182,32 @@ impl Membership {
         (!ready.is_empty()).then_some(ready)
     }
 
+    /// Whether the voters that this leader hears would be a majority with these, too.
+    fn may_promote(&self, ready: &BTreeSet<NodeId>) -> bool {
+        let next = &self.voters() | ready;
+        let lost = quorum::would_be_lost(&next, &self.leases.heard());
+        if let Some(silent) = &lost {
+            tracing::debug!(?ready, ?silent, "these nodes vote later: the voters that answer would be no majority");
+        }
+        lost.is_none()
+    }
+
+    /// Refuses a set of voters of which no majority answers. A leader that has just begun hears them soon.
+    async fn keeps_a_majority(&self, node: NodeId, next: &Voters) -> Result<(), ChangeError> {
+        let begun = Instant::now();
+        loop {
+            let heard = self.leases.heard();
+            let Some(silent) = quorum::would_be_lost(next, &heard) else { return Ok(()) };
+            if begun.elapsed() > HEARD_TIMEOUT {
+                let (left, silent) = (quorum::listed(next), quorum::listed(&silent));
+                return Err(ChangeError::Refused(format!(
+                    "without node {node} the cluster would have no majority now: of the voters that are left ({left}) these do not answer: {silent}. Start them, or remove those first that are lost; with force (`--force`) it is done all the same, and nothing can be stored until enough of them are back"
+                )));
+            }
+            tokio::time::sleep(HEARD_EVERY).await;
+        }
+    }
+
     /// Changes the membership, wherever the leader is.
     pub(crate) async fn change(&self, change: Change) -> Result<(), ChangeError> {
         match self.leadership.route() {
@@ -192,6 +222,9 @@ impl Membership {
                 })?;
                 match wire::decode(&answer) {
                     Ok(Answer::Changed(changed)) => changed,
+                    Ok(Answer::Unknown) => Err(ChangeError::Refused(format!(
+                        "node {leader} leads and runs an older release, which does not know this change"
+                    ))),
                     _ => Err(ChangeError::Unknown),
                 }
             }
@@ -207,7 +240,8 @@ impl Membership {
             let _turn = self.turn.lock().await;
             match change {
                 Change::Add { node, address } => self.add(node, &address).await,
-                Change::Remove { node } => self.remove(node).await,
+                Change::Remove { node } => self.remove(node, false).await,
+                Change::RemoveAnyway { node } => self.remove(node, true).await,
                 Change::Move { node, address } => self.move_to(node, address).await,
             }
         });
@@ -232,7 +266,7 @@ impl Membership {
         added.map(|_| ()).map_err(not_changed)
     }
 
-    async fn remove(&self, node: NodeId) -> Result<(), ChangeError> {
+    async fn remove(&self, node: NodeId, is_forced: bool) -> Result<(), ChangeError> {
         if !self.is_member(node) {
             // Once more, in case an earlier removal was cut short.
             return if self.is_known(node) {
@@ -246,6 +280,10 @@ impl Membership {
             return Err(ChangeError::Refused(format!(
                 "node {node} is the only one that votes: without it there is no cluster"
             )));
+        }
+        let next: Voters = voters.iter().copied().filter(|id| *id != node).collect();
+        if !is_forced && next.len() < voters.len() {
+            self.keeps_a_majority(node, &next).await?;
         }
         // The records first: were this the leader that goes, it could not say so afterwards. A node counts as removed
         // once it is in the records and out of the membership; between the two, whoever leads sees to the rest.
@@ -311,7 +349,7 @@ impl Membership {
         }
     }
 
-    fn voters(&self) -> BTreeSet<NodeId> {
+    fn voters(&self) -> Voters {
         self.leadership.voters().into_iter().collect()
     }
 
@@ -329,18 +367,19 @@ impl Membership {
         let metrics = self.leadership.raft().metrics().borrow().clone();
         let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         let own = self.leadership.node();
+        let is_reachable = |id: NodeId| id == own || self.links.is_up(id, Kind::Calls);
         let of = |(id, address): (NodeId, String)| MemberStatus {
             id,
             address,
             is_voter: voters.contains(&id),
             is_leader: metrics.current_leader == Some(id),
-            is_reachable: id == own || self.links.is_up(id, Kind::Calls),
+            is_reachable: is_reachable(id),
             applied_index: if id == own {
                 metrics.last_applied.map(|at| at.index)
             } else {
                 applied.get(&id).map(|applied| applied.index)
             },
-            rtt: met.get(&id).and_then(|(_, rtt)| *rtt),
+            rtt: met.get(&id).and_then(|(_, rtt)| *rtt).filter(|_| is_reachable(id)),
         };
         self.addresses().into_iter().map(of).collect()
     }

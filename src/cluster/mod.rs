@@ -7,7 +7,7 @@
 //! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
 //! leads next, `features` what all understand;
 //! `edges` tells the others which groups have members here, `outward` and `inward` carry events (`held`: in their order), `counts` whom they reached; `wire` is what is said, `ask` asks,
-//! `reads` asks how far a node must be to know all that was answered. `lone` is none of that.
+//! `quorum` counts majorities, `reads` asks how far a node must be to know all that was answered. `lone` is none of that.
 
 mod ask;
 mod backup;
@@ -32,6 +32,7 @@ mod node;
 mod outward;
 mod peer_message;
 mod proposer;
+mod quorum;
 mod reads;
 mod recover;
 mod restore;

@@ -58,6 +58,10 @@ pub(crate) enum Change {
         node: NodeId,
         address: String,
     },
+    /// [`Change::Remove`], even if the voters that answer are no majority of those that are left.
+    RemoveAnyway {
+        node: NodeId,
+    },
 }
 
 /// An answer to the question of the same name.

@@ -125,7 +125,11 @@ async fn the_command_line_shows_a_cluster_and_takes_a_node_out_for_ever() {
     let id = (gone + 1).to_string();
     let shown = carillon(&["cluster", "status", "--url", &url]);
     assert!(shown.contains("leads") && shown.matches("voter").count() == 3, "{shown}");
-    assert!(carillon(&["cluster", "remove", &id, "--url", &url]).contains("out of the cluster"));
+    // Without a person to ask, it takes a word more.
+    let unsure = command(&["cluster", "remove", &id, "--url", &url]);
+    assert_eq!(unsure.status.code(), Some(64), "{unsure:?}");
+    assert!(String::from_utf8_lossy(&unsure.stderr).contains("give --yes"), "{unsure:?}");
+    assert!(carillon(&["cluster", "remove", &id, "--yes", "--url", &url]).contains("out of the cluster"));
     // It learns of it, and ends by itself.
     let ended = tokio::task::block_in_place(|| cluster.nodes[gone].ended());
     assert!(ended.code == Some(78) && ended.said.contains("was removed from this cluster"), "{ended:#?}");
@@ -139,12 +143,13 @@ async fn the_command_line_shows_a_cluster_and_takes_a_node_out_for_ever() {
     cluster.api(asked).notify("1", "two are enough").await;
 }
 
+fn command(arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    command.args(arguments).env("CARILLON_API_KEY", "dev").stdin(std::process::Stdio::null()).output().expect("it runs")
+}
+
 fn carillon(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .args(arguments)
-        .env("CARILLON_API_KEY", "dev")
-        .output()
-        .expect("it runs");
+    let output = command(arguments);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
 }

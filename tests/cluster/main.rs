@@ -11,6 +11,7 @@ mod failover;
 mod forming;
 mod groups;
 mod harness;
+mod members;
 mod recovery;
 mod refusals;
 mod riding_out;

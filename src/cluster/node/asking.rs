@@ -19,7 +19,7 @@ impl Company {
         let asked = nodes.len();
         let answers = ask_each(&self.links, nodes, question, limit).await;
         let is_complete = answers.len() == asked;
-        (answers, is_complete)
+        (answers.into_iter().map(|(_, answer)| answer).collect(), is_complete)
     }
 }
 

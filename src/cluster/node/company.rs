@@ -358,12 +358,14 @@ impl Node {
         company.membership.change(Change::Add { node, address }).await
     }
 
-    /// Takes a node out of the cluster, for ever.
+    /// Takes a node out of the cluster, for ever. Refused when the voters that answer are no majority of those that are
+    /// left, unless it is forced.
     ///
     /// # Errors
     /// See [`ChangeError`].
-    pub async fn remove_member(&self, node: NodeId) -> Result<(), ChangeError> {
+    pub async fn remove_member(&self, node: NodeId, is_forced: bool) -> Result<(), ChangeError> {
         let company = self.company.as_ref().ok_or(ChangeError::Alone)?;
-        company.membership.change(Change::Remove { node }).await
+        let change = if is_forced { Change::RemoveAnyway { node } } else { Change::Remove { node } };
+        company.membership.change(change).await
     }
 }

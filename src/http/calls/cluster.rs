@@ -71,9 +71,17 @@ pub(in crate::http) const ADD: Operation = Operation::stores(
     ]),
 );
 /// `DELETE /cluster/members/{node}`
-pub(in crate::http) const REMOVE: Operation =
-    Operation::stores("removeMember", "Takes a node out of the cluster, for ever: its number is never used again.")
-        .answers(200, Kind::Record(&[Field::required("id", NODE, "")]));
+pub(in crate::http) const REMOVE: Operation = Operation::stores(
+    "removeMember",
+    "Takes a node out of the cluster, for ever: its number is never used again.",
+)
+.query(&[Field::optional(
+    "force",
+    Kind::Bool,
+    "`true`: also if the voters that answer now are no majority of those that are left. Then nothing can be stored \
+            until enough of them are back.",
+)])
+.answers(200, Kind::Record(&[Field::required("id", NODE, "")]));
 
 /// `GET /cluster`
 pub(in crate::http) async fn status(request: Request) -> Result<Answer, ApiError> {
@@ -121,6 +129,7 @@ pub(in crate::http) async fn add(request: Request) -> Result<Answer, ApiError> {
 pub(in crate::http) async fn remove(request: Request) -> Result<Answer, ApiError> {
     request.no_fields()?;
     let id = request.number_id("id", 0)?;
-    request.api.inner.node.remove_member(id).await?;
+    let is_forced = request.query.bool("force")?.unwrap_or(false);
+    request.api.inner.node.remove_member(id, is_forced).await?;
     Ok(Answer::ok(&json!({"id": id})))
 }
