@@ -10,6 +10,8 @@ pub(crate) enum Bug {
     StaleEdge,
     /// A node that has lost its majority answers as if it had not.
     AnswerAlone,
+    /// A node takes its own rows for all there is, though it may be behind.
+    BelieveRows,
     /// A retry at another node is not known to be one.
     ForgetKey,
 }
@@ -22,6 +24,7 @@ pub(crate) fn has(bug: Bug) -> bool {
         "greet-early" => Some(Bug::GreetEarly),
         "stale-edge" => Some(Bug::StaleEdge),
         "answer-alone" => Some(Bug::AnswerAlone),
+        "believe-rows" => Some(Bug::BelieveRows),
         "forget-key" => Some(Bug::ForgetKey),
         _ => None,
     });

@@ -1,7 +1,7 @@
 //! What everybody in a run shares: the history, who may be asked, how far clients have come, and what went wrong.
 
 use crate::{
-    history::{Event, Outcome, Stream},
+    history::{Event, Outcome, Stream, User, Write},
     net::Node,
 };
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ pub struct Board {
     /// When calls were answered well.
     answered_at: Mutex<Vec<Instant>>,
     reached: Mutex<BTreeMap<Stream, u64>>,
+    /// By user, the last that was stored and that nobody has taken yet.
+    fresh: Mutex<BTreeMap<User, (Write, u64)>>,
     counts: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
 }
@@ -55,6 +57,7 @@ impl Board {
             answers: Mutex::default(),
             answered_at: Mutex::default(),
             reached: Mutex::default(),
+            fresh: Mutex::default(),
             counts: Mutex::default(),
             failure: Mutex::default(),
         }
@@ -118,6 +121,16 @@ impl Board {
         let mut last = since;
         let gap = |at: &Instant| at.duration_since(std::mem::replace(&mut last, *at));
         times[first..].iter().map(gap).max().unwrap_or_default()
+    }
+
+    /// Something was stored a moment ago.
+    pub fn fresh(&self, user: User, write: Write, id: u64) {
+        self.fresh.lock().insert(user, (write, id));
+    }
+
+    /// What was stored last for this user, once.
+    pub fn take_fresh(&self, user: User) -> Option<(Write, u64)> {
+        self.fresh.lock().remove(&user)
     }
 
     pub fn reached(&self, stream: Stream, id: u64) {

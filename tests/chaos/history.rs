@@ -58,10 +58,14 @@ pub enum Event {
     Asked { write: Write, user: User },
     /// It is answered through this node.
     Answered { write: Write, node: Node, outcome: Outcome },
-    /// A writer asks for a notification of its own to be marked as read.
+    /// A writer asks for a notification of its own to be marked as read, or a page does, over a socket.
     MarkAsked { write: Write },
     /// It was.
     Marked { write: Write },
+    /// Somebody asks for all of an inbox to be marked as read; the number is one of the user's.
+    AllMarkAsked { user: User, number: u64 },
+    /// It was.
+    AllMarked { user: User, number: u64 },
     /// A page of the newest is asked for.
     ReadAsked { page: Page, node: Node, user: User },
     /// Ids and titles, newest first.

@@ -27,5 +27,6 @@ greet-early kill Unheard
 stale-edge kill Unheard
 answer-alone isolate Lost|Differs
 forget-key leader Twice
+believe-rows leader ReadState
 BUGS
 [ -z "$missed" ] || { echo "not found:$missed" >&2; exit 1; }

@@ -11,8 +11,8 @@ use crate::{
     gather,
     history::{Event, History, Stream, User},
     load::{
-        Client, people::Person, publisher::Publisher, resumer::Resumer, viewer::Viewer, watcher::Watcher,
-        writer::Writer,
+        Client, marker::Marker, people::Person, publisher::Publisher, resumer::Resumer, viewer::Viewer,
+        watcher::Watcher, writer::Writer,
     },
     net::Network,
     nodes::Cluster,
@@ -115,6 +115,10 @@ impl Run {
         for number in 0..self.profile.writers {
             let (client, users) = (self.client(), users.clone());
             self.backends.spawn(Writer { client, number, users }.run());
+        }
+        for user in &users {
+            let (client, marks_all) = (self.client(), *user == self.profile.users);
+            self.backends.spawn(Marker { client, user: *user, marks_all, asked: 0 }.run());
         }
         for number in 0..self.profile.viewers {
             let (client, users) = (self.client(), users.clone());

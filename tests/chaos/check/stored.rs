@@ -2,7 +2,7 @@
 
 use super::{Rule, Violation};
 use crate::history::{Event, History, Inbox, Outcome, User, Write};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What is known of a write from its writer.
 #[derive(Default)]
@@ -15,17 +15,29 @@ struct Asked {
     is_marked: bool,
 }
 
+/// What is known of an inbox as a whole.
+#[derive(Default)]
+struct Whole {
+    /// What was answered as stored, in this order.
+    stored: Vec<Write>,
+    /// Requests to mark all, and how much was stored before each: what is stored meanwhile may be marked or not.
+    mark_asked: BTreeMap<u64, usize>,
+    /// How much of it a confirmed one has marked.
+    marked: usize,
+}
+
 pub(super) fn violations(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
-    let asked = asked(&history.events, &mut found);
+    let (asked, wholes) = asked(&history.events, &mut found);
     for inbox in &history.inboxes {
-        compare(inbox, &asked, &mut found);
+        let may_be_marked = wholes.get(&inbox.user).is_some_and(|whole| !whole.mark_asked.is_empty());
+        compare((inbox, may_be_marked), &asked, &mut found);
     }
     found
 }
 
-fn asked(events: &[Event], found: &mut Vec<Violation>) -> HashMap<Write, Asked> {
-    let mut all: HashMap<Write, Asked> = HashMap::new();
+fn asked(events: &[Event], found: &mut Vec<Violation>) -> (HashMap<Write, Asked>, HashMap<User, Whole>) {
+    let (mut all, mut wholes): (HashMap<Write, Asked>, HashMap<User, Whole>) = Default::default();
     for event in events {
         match event {
             Event::Asked { write, user } => {
@@ -37,6 +49,7 @@ fn asked(events: &[Event], found: &mut Vec<Violation>) -> HashMap<Write, Asked> 
                 let asked = all.entry(*write).or_default();
                 match outcome {
                     Outcome::Stored(id) => {
+                        wholes.entry(asked.user).or_default().stored.push(*write);
                         if let Some(other) = asked.id.replace(*id).filter(|other| other != id) {
                             let what = format!("{write} was answered as {other}, then as {id} by node {node}");
                             found.push(Violation::new(Rule::Twice, what));
@@ -48,13 +61,26 @@ fn asked(events: &[Event], found: &mut Vec<Violation>) -> HashMap<Write, Asked> 
             }
             Event::MarkAsked { write } => all.entry(*write).or_default().is_mark_asked = true,
             Event::Marked { write } => all.entry(*write).or_default().is_marked = true,
+            Event::AllMarkAsked { user, number } => {
+                let whole = wholes.entry(*user).or_default();
+                whole.mark_asked.insert(*number, whole.stored.len());
+            }
+            Event::AllMarked { user, number } => {
+                let whole = wholes.entry(*user).or_default();
+                whole.marked = whole.marked.max(whole.mark_asked.get(number).copied().unwrap_or(0));
+            }
             _ => {}
         }
     }
-    all
+    for whole in wholes.values() {
+        for write in &whole.stored[..whole.marked] {
+            all.entry(*write).or_default().is_marked = true;
+        }
+    }
+    (all, wholes)
 }
 
-fn compare(inbox: &Inbox, asked: &HashMap<Write, Asked>, found: &mut Vec<Violation>) {
+fn compare((inbox, may_be_marked): (&Inbox, bool), asked: &HashMap<Write, Asked>, found: &mut Vec<Violation>) {
     let at = format!("in the inbox of user {} at node {}", inbox.user, inbox.node);
     let mut wrong = |rule, what: String| found.push(Violation::new(rule, format!("{what} {at}")));
     let mut seen = HashSet::new();
@@ -76,7 +102,8 @@ fn compare(inbox: &Inbox, asked: &HashMap<Write, Asked>, found: &mut Vec<Violati
                 format!("{write} ({}), of which every answer said that it never happened, stands", row.id),
             );
         }
-        if row.is_read && !known.is_mark_asked || known.is_marked && !row.is_read {
+        let may_be_read = known.is_mark_asked || may_be_marked;
+        if row.is_read && !may_be_read || known.is_marked && !row.is_read {
             wrong(Rule::ReadState, format!("{write} ({}) has is_read: {}", row.id, row.is_read));
         }
     }

@@ -81,6 +81,10 @@ fn heard_nth(event: &Event, of: u64) -> bool {
     matches!(event, Event::Heard { toast, .. } if toast.nth == of)
 }
 
+fn marks_all(number: u64) -> Event {
+    Event::AllMarkAsked { user: ALICE, number }
+}
+
 type Spoil = fn(&mut History);
 
 #[test]
@@ -124,6 +128,10 @@ fn each_broken_promise_is_found() {
         ("under another title", Rule::Invented, |h| h.events.push(shown(V0, 4, 2))),
         ("a marked one is unread", Rule::ReadState, |h| h.inboxes[0].rows[0].is_read = false),
         ("an unmarked one is read", Rule::ReadState, |h| h.inboxes[0].rows[1].is_read = true),
+        ("one is unread of an inbox that was marked", Rule::ReadState, |h| {
+            h.events.extend([marks_all(1), Event::AllMarked { user: ALICE, number: 1 }]);
+            h.inboxes[0].rows[1].is_read = true;
+        }),
         ("an event is not heard", Rule::Unheard, |h| without(h, |e| heard_nth(e, 1))),
         ("nor the last one", Rule::Unheard, |h| without(h, |e| heard_nth(e, 2))),
         ("nor any", Rule::Unheard, |h| without(h, |e| matches!(e, Event::Heard { .. }))),
@@ -155,6 +163,21 @@ fn what_is_not_promised_is_not_asked_for() {
             h.events.push(shown(V1, 5, 5));
         }),
         ("or not", |h| h.events.extend([asked(5, ALICE), answered(5, Outcome::Unknown)])),
+        ("what is stored while all is marked may be read or not", |h| {
+            let late =
+                h.events.iter().position(|e| matches!(e, Event::Asked { write, .. } if write.nth == 3)).expect("there");
+            h.events.insert(late, marks_all(1));
+            h.events.push(Event::AllMarked { user: ALICE, number: 1 });
+            for inbox in h.inboxes.iter_mut().filter(|inbox| inbox.user == ALICE) {
+                inbox.rows[1].is_read = true;
+            }
+        }),
+        ("all that an unconfirmed mark may have marked", |h| {
+            h.events.push(marks_all(1));
+            for inbox in h.inboxes.iter_mut().filter(|inbox| inbox.user == ALICE) {
+                inbox.rows[1].is_read = true;
+            }
+        }),
         ("an event may be lost while something is broken", |h| {
             h.events.insert(0, Event::Fault);
             without(h, |e| matches!(e, Event::Heard { .. }));

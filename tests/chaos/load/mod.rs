@@ -1,5 +1,6 @@
 //! Clients of all kinds, who know several nodes and go elsewhere when one does not answer.
 
+pub mod marker;
 pub mod people;
 pub mod publisher;
 pub mod resumer;

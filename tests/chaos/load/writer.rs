@@ -34,6 +34,9 @@ impl Writer {
             let write = Write { writer: self.number, nth };
             let user = self.users[self.client.random.index(self.users.len())];
             let id = self.store((write, user), &mut at).await;
+            if let Some(id) = id {
+                self.client.board.fresh(user, write, id);
+            }
             if let Some(id) = id
                 && self.client.random.one_in(MARKS_ONE_IN)
             {
