@@ -6,6 +6,7 @@ use crate::{
     http::Api,
     jwks::Entrance,
     outbound::TrustError,
+    protocol::SessionId,
     session::House,
     telemetry,
     transport::{self, Caps, Gate, Room, Serving, TlsError},
@@ -61,8 +62,8 @@ pub(super) struct Parts {
 impl Parts {
     /// What the public listener serves.
     pub(super) fn serving(&self, router: axum::Router, (webhook, config): (Option<Webhook>, &Config)) -> Serving {
-        let among = (self.caps.clone(), config.server.node_id);
-        let gate = Gate::new(self.entrance.clone(), self.house.clone(), among).asking(webhook);
+        let first = SessionId::first_of(self.api.inner.records.boot());
+        let gate = Gate::new(self.entrance.clone(), self.house.clone(), (self.caps.clone(), first)).asking(webhook);
         Serving {
             gate: Some(Arc::new(gate)),
             router,

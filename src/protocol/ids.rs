@@ -151,13 +151,34 @@ impl Pos {
     }
 }
 
-/// One connection, unique in the cluster while it lives: `node << 48 | counter`.
+/// One connection, unique in the cluster: `node << 48 | boot << 32 | counter`, of the boot its last 16 bits. It stands in the
+/// log as the actor of a change, and such an entry may be applied after its node has started again: it must not mean another
+/// connection then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// The first of a boot of a node; the others count up from it.
+    pub const fn first_of((node, boot): (NodeId, u64)) -> Self {
+        Self(node << 48 | (boot & 0xffff) << 32 | 1)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_of_two_nodes_or_two_boots_are_never_the_same() {
+        let mut firsts = Vec::new();
+        for of in [(1, 1), (1, 2), (2, 1), (65_535, 1), (1, 65_535), (1, 65_536 + 3)] {
+            firsts.push(SessionId::first_of(of).0);
+        }
+        firsts.sort_unstable();
+        // Each has room for four billion.
+        assert!(firsts.windows(2).all(|pair| pair[1] - pair[0] >= 1 << 32), "{firsts:x?}");
+        assert_eq!(SessionId::first_of((1, 65_536 + 3)), SessionId::first_of((1, 3)), "the boot's last bits");
+    }
 
     #[test]
     fn a_user_id_is_an_integer_on_the_wire_only_when_it_is_canonical_and_exact() {

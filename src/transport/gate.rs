@@ -24,9 +24,6 @@ use std::{
     },
 };
 
-/// Bits of a session id that count; the rest names the node.
-const COUNTER_BITS: u32 = 48;
-
 /// Lets WebSockets in.
 #[derive(Debug)]
 pub struct Gate {
@@ -57,9 +54,9 @@ pub(super) struct Admitted {
 }
 
 impl Gate {
-    /// `node` becomes part of every session's id.
-    pub fn new(entrance: Entrance, house: Arc<House>, (caps, node): (Caps, u64)) -> Self {
-        Self { entrance, house, caps, webhook: None, ids: AtomicU64::new(node << COUNTER_BITS | 1) }
+    /// Sessions are numbered from `first` on.
+    pub fn new(entrance: Entrance, house: Arc<House>, (caps, first): (Caps, SessionId)) -> Self {
+        Self { entrance, house, caps, webhook: None, ids: AtomicU64::new(first.0) }
     }
 
     /// Lets in whom the app vouches for, too.

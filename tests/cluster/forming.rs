@@ -116,6 +116,20 @@ async fn a_single_node_grows_to_three_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_where_nobody_is_says_so() {
+    let addresses = free_addresses(2);
+    let mut joining = options(2, &addresses[1]).set("CLUSTER__JOIN", &addresses[0]).prepare();
+    joining.launch();
+    until("it says what is wrong", || async {
+        let log = joining.log();
+        let line = log.lines().find(|line| line.contains("the cluster does not add this node yet"))?;
+        (line.contains("Connection refused") && line.contains(&addresses[0])).then_some(())
+    })
+    .await;
+    assert!(!joining.log().contains("no leader"), "{}", joining.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_shows_a_cluster_and_takes_a_node_out_for_ever() {
     let mut cluster = tokio::task::block_in_place(Cluster::start);
     let leader = cluster.leader().await;

@@ -5,6 +5,7 @@
 //! `CARILLON_TEST_KILLS` says how often, `CARILLON_TEST_SEED` repeats a run (as far as the machine's timing does).
 
 mod ledger;
+mod ready;
 #[path = "../support/mod.rs"]
 mod support;
 mod writer;

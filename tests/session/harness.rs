@@ -7,7 +7,7 @@ use carillon::{
     config::{Config, JwtKey, Limits, Live, limits},
     endpoints::{Endpoints, PresenceDesk},
     jwks::{Entrance, Jwks},
-    protocol::{Group, GroupName, InV1, Pos, Tenant, UserId},
+    protocol::{Group, GroupName, InV1, Pos, SessionId, Tenant, UserId},
     session::House,
     transport::{Caps, Gate, Serving, serve},
 };
@@ -58,7 +58,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
     let entrance = Entrance::new(Door::new(&config.auth, true), Jwks::default());
     let endpoints = Arc::new(Endpoints::new(records, desk));
     let house = Arc::new(House::new(endpoints, broker.clone(), (entrance.clone(), &limits)));
-    let gate = Gate::new(entrance, house, (Caps::new(&limits), 1));
+    let gate = Gate::new(entrance, house, (Caps::new(&limits), SessionId::first_of((1, 1))));
     let serving = Serving {
         gate: Some(Arc::new(gate)),
         router: axum::Router::new().route("/healthz", axum::routing::get(|| async { "ok" })),

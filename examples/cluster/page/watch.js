@@ -31,7 +31,8 @@ async function refresh() {
   }
   const leader = leaderOf(state.nodes);
   const members = membersAsSeenBy(state.nodes.find((node) => node.number === leader) ?? state.nodes.find((node) => node.cluster));
-  for (const node of state.nodes) show(node, members.get(node.number), node.number === leader);
+  const electing = isElecting(state.nodes);
+  for (const node of state.nodes) show(node, members.get(node.number), { leads: node.number === leader, electing });
   if (leader !== leaderBefore) {
     happened(leader ? `Node ${leader} leads` : "Nobody leads");
     leaderBefore = leader;
@@ -51,17 +52,24 @@ function membersAsSeenBy(node) {
   return new Map((node?.cluster?.members ?? []).map((member) => [member.id, member]));
 }
 
+/** No node has a leader, and enough of them answer to elect one: that takes a second or two. */
+function isElecting(nodes) {
+  const answering = nodes.filter(({ process, ready }) => process === "runs" && ["ready", "no_quorum"].includes(ready));
+  return answering.length > nodes.length / 2 && answering.every(({ ready }) => ready === "no_quorum");
+}
+
 /** One word for how a node is, and a sentence. */
-function conditionOf({ process, ready, exit_code: code }) {
+function conditionOf({ process, ready, exit_code: code }, electing) {
   if (process === "paused") return ["paused", "paused: it holds its connections and does nothing"];
   if (process === "ended") return ["ended", code < 0 ? "killed" : `ended with exit code ${code}: see its log`];
   if (ready === "ready") return ["ready", "ready"];
-  return ["unsure", { no_quorum: "no majority: reads only", starting: "starting", draining: "leaving" }[ready] ?? "does not answer"];
+  const noQuorum = electing ? "electing: reads only" : "no majority: reads only";
+  return ["unsure", { no_quorum: noQuorum, starting: "starting", draining: "leaving" }[ready] ?? "does not answer"];
 }
 
-function show(node, member, leads) {
+function show(node, member, { leads, electing }) {
   const card = cards.get(node.number) ?? make(node);
-  const [name, sentence] = conditionOf(node);
+  const [name, sentence] = conditionOf(node, electing);
   if (card.sentence !== undefined && card.sentence !== sentence) happened(`Node ${node.number}: ${sentence}`);
   card.sentence = sentence;
   card.root.className = `card node ${name}`;
@@ -120,7 +128,9 @@ function summarise(nodes, leader) {
   const there = nodes.filter((node) => conditionOf(node)[0] === "ready").length;
   const ready = there === all ? `All ${NUMBERS[all]} nodes are ready` : `Of ${NUMBERS[all]} nodes ${NUMBERS[there]} ${there > 1 ? "are" : "is"} ready`;
   const spare = there - majority;
-  if (spare < 0) {
+  if (isElecting(nodes)) {
+    summary("connecting", "The nodes that are left elect a leader. Durable calls wait for it; what is connected stays connected.");
+  } else if (spare < 0) {
     summary("closed", `${ready}: no majority. Durable calls are refused; what is connected stays connected.`);
   } else if (!leader) {
     summary("connecting", `${ready}, and nobody leads just now: durable calls wait for an election.`);

@@ -25,6 +25,34 @@ use std::{
 /// Pause before a refused or unanswered request to join is made again.
 const JOIN_PAUSE: Duration = Duration::from_millis(500);
 
+/// Why a node of the cluster has not added this one yet.
+#[derive(Debug, thiserror::Error)]
+enum NotAdded {
+    /// There is nobody at the address, or nobody who is a peer.
+    #[error("no answer: {0}")]
+    Unreached(String),
+    /// There is, and it says why.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// What is said again only when it is something else, or after a while.
+#[derive(Debug, Default)]
+struct Said {
+    what: String,
+    at: Option<Instant>,
+}
+
+impl Said {
+    fn is_due(&mut self, what: String, now: Instant) -> bool {
+        let is_due = what != self.what || self.at.is_none_or(|at| now.duration_since(at) >= SAY_EVERY);
+        if is_due {
+            (self.what, self.at) = (what, Some(now));
+        }
+        is_due
+    }
+}
+
 impl Company {
     /// Those that form the cluster together; without a list this node alone.
     fn founders(&self) -> BTreeMap<NodeId, String> {
@@ -35,19 +63,17 @@ impl Company {
     }
 
     /// Asks a node of the cluster to have this one added.
-    async fn ask_to_join(&self, at: &str) -> Result<(), ChangeError> {
-        let no_leader = |_| ChangeError::NoLeader;
-        let (_, mut reader, mut writer) = self.links.dial(at, ANYBODY, Kind::Join).await.map_err(|error| {
-            tracing::warn!(%error, at, "the cluster cannot be asked yet");
-            ChangeError::NoLeader
-        })?;
+    async fn ask_to_join(&self, at: &str) -> Result<(), NotAdded> {
+        let unreached = |error: &dyn std::fmt::Display| NotAdded::Unreached(error.to_string());
+        let dialled = self.links.dial(at, ANYBODY, Kind::Join).await;
+        let (_, mut reader, mut writer) = dialled.map_err(|error| unreached(&error))?;
         let request = Request::Join { node: self.identity.node(), address: self.own_address() };
         let body = wire::encode(&request).map_err(|error| ChangeError::Refused(error.to_string()))?;
-        writer.send(Frame::new(Tag::Request, 1, body)).await.map_err(no_leader)?;
+        writer.send(Frame::new(Tag::Request, 1, body)).await.map_err(|error| unreached(&error))?;
         let frame = reader.next().await.map_err(|_| ChangeError::Unknown)?.ok_or(ChangeError::Unknown)?;
         match wire::decode(&frame.body) {
-            Ok(Answer::Changed(changed)) => changed,
-            _ => Err(ChangeError::Unknown),
+            Ok(Answer::Changed(changed)) => Ok(changed?),
+            _ => Err(ChangeError::Unknown.into()),
         }
     }
 
@@ -78,7 +104,7 @@ impl Node {
         let founders = company.founders();
         let is_first = founders.keys().next() == Some(&company.identity.node());
         let mut said = Instant::now() - SAY_EVERY;
-        let mut may_ask_at = Instant::now();
+        let (mut may_ask_at, mut refused) = (Instant::now(), Said::default());
         while !self.raft.is_initialized().await.map_err(|e| raft_error(&e))? {
             if let Some(at) = &company.settings.join {
                 if Instant::now() >= may_ask_at {
@@ -88,8 +114,12 @@ impl Node {
                             tracing::info!(at, "the cluster adds this node");
                             may_ask_at += SAY_EVERY;
                         }
-                        Err(ChangeError::Refused(why)) => return Err(StartError::Refused(why)),
-                        Err(error) => tracing::warn!(%error, at, "asking again to join"),
+                        Err(NotAdded::Change(ChangeError::Refused(why))) => return Err(StartError::Refused(why)),
+                        Err(error) => {
+                            if refused.is_due(error.to_string(), Instant::now()) {
+                                tracing::warn!(%error, at, "the cluster does not add this node yet: it asks again");
+                            }
+                        }
                     }
                 }
             } else if is_first && self.may_form(company, &founders).await? {
@@ -129,5 +159,28 @@ impl Node {
             tokio::task::spawn_blocking(move || identity.found_cluster()).await??;
         }
         Ok(may)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_the_same_is_said_at_a_sane_pace() {
+        let (mut said, begun) = (Said::default(), Instant::now());
+        let mut due = |what: &str, ms: u64| said.is_due(what.into(), begun + Duration::from_millis(ms));
+        let table = [
+            ("connection refused", 0, true),
+            ("connection refused", 500, false),
+            ("connection refused", 4_999, false),
+            ("connection refused", 5_000, true),
+            ("no leader", 5_500, true),
+            ("connection refused", 6_000, true),
+            ("connection refused", 10_999, false),
+        ];
+        for (what, ms, is_due) in table {
+            assert_eq!(due(what, ms), is_due, "{what} after {ms} ms");
+        }
     }
 }
