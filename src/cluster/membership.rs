@@ -57,25 +57,6 @@ pub(crate) struct Membership {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One node, as this one sees it.
-#[derive(Clone, Debug)]
-pub struct MemberStatus {
-    /// Its number.
-    pub id: NodeId,
-    /// Where its peers reach it.
-    pub address: String,
-    /// Whether its word counts; otherwise it is a learner.
-    pub is_voter: bool,
-    /// Whether it leads.
-    pub is_leader: bool,
-    /// Whether this node reaches it.
-    pub is_reachable: bool,
-    /// The last entry that it has applied, as it said.
-    pub applied_index: Option<u64>,
-    /// How long a ping takes, while the node is reached.
-    pub rtt: Option<Duration>,
-}
-
 impl Membership {
     /// The members and their addresses: those of the log, else those that are to form the cluster.
     pub(crate) fn addresses(&self) -> BTreeMap<NodeId, String> {
@@ -238,6 +219,8 @@ impl Membership {
         }
         let changed = tokio::time::timeout(CHANGE_TIMEOUT, async {
             let _turn = self.turn.lock().await;
+            // A leader that has just begun may not have applied what earlier ones have recorded.
+            self.records.catch_up().await.map_err(|_| ChangeError::NoLeader)?;
             match change {
                 Change::Add { node, address } => self.add(node, &address).await,
                 Change::Remove { node } => self.remove(node, false).await,
@@ -349,7 +332,7 @@ impl Membership {
         }
     }
 
-    fn voters(&self) -> Voters {
+    pub(super) fn voters(&self) -> Voters {
         self.leadership.voters().into_iter().collect()
     }
 
@@ -359,29 +342,6 @@ impl Membership {
 
     fn is_known(&self, node: NodeId) -> bool {
         self.records.read(|rows| crate::records::members::of(rows, node)).is_ok_and(|row| row.is_some())
-    }
-
-    /// Every member, as this node sees it.
-    pub(crate) fn status(&self) -> Vec<MemberStatus> {
-        let (met, applied) = (self.links.met_peers(), self.links.watch_applied().borrow().clone());
-        let metrics = self.leadership.raft().metrics().borrow().clone();
-        let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
-        let own = self.leadership.node();
-        let is_reachable = |id: NodeId| id == own || self.links.is_up(id, Kind::Calls);
-        let of = |(id, address): (NodeId, String)| MemberStatus {
-            id,
-            address,
-            is_voter: voters.contains(&id),
-            is_leader: metrics.current_leader == Some(id),
-            is_reachable: is_reachable(id),
-            applied_index: if id == own {
-                metrics.last_applied.map(|at| at.index)
-            } else {
-                applied.get(&id).map(|applied| applied.index)
-            },
-            rtt: met.get(&id).and_then(|(_, rtt)| *rtt).filter(|_| is_reachable(id)),
-        };
-        self.addresses().into_iter().map(of).collect()
     }
 }
 

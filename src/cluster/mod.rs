@@ -4,7 +4,7 @@
 //! `state_machine` are openraft's two storages · `recover` decides what a directory is worth · `snapshot` cuts the log ·
 //! `backup` and `restore` make a copy and a directory of it.
 //! With company: `identity` is who a node is, `links` connect nodes, `network` is openraft's use of them, `transfer` brings
-//! snapshots over, `service` answers peers, `membership` says who belongs, `lease` who is still there, `elections` and `handover` who
+//! snapshots over, `service` answers peers, `membership` says who belongs, `status` tells of them, `lease` who is still there, `elections` and `handover` who
 //! leads next, `features` what all understand;
 //! `edges` tells the others which groups have members here, `outward` and `inward` carry events (`held`: in their order), `counts` whom they reached; `wire` is what is said, `ask` asks,
 //! `quorum` counts majorities, `reads` asks how far a node must be to know all that was answered. `lone` is none of that.
@@ -39,6 +39,7 @@ mod restore;
 mod service;
 mod snapshot;
 mod state_machine;
+mod status;
 #[cfg(test)]
 mod suite;
 mod transfer;
@@ -48,9 +49,9 @@ mod wire;
 pub use backup::{Header, HeaderError, OfflineError, Stopped, back_up_directory};
 pub use identity::{ClusterId, IdentityError};
 pub use links::LinkTlsError;
-pub use membership::MemberStatus;
 pub use node::{Backup, BackupError, ClusterStatus, Figures, Node, StartError, Surroundings};
 pub use recover::RecoverError;
 pub use restore::{RestoreError, restore};
 pub use snapshot::BuildError;
+pub use status::MemberStatus;
 pub use wire::ChangeError;
