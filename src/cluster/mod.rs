@@ -45,6 +45,8 @@ mod suite;
 mod transfer;
 mod types;
 mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 pub use backup::{Header, HeaderError, OfflineError, Stopped, back_up_directory};
 pub use identity::{ClusterId, IdentityError};

@@ -1,5 +1,5 @@
 //! What nodes tell each other beside the log: ephemeral events, sockets to close, whom that reached. Each at most once
-//! and in order. Sent between releases: only ever appended.
+//! and in order. Sent between releases: variants are only ever appended, and their fields never change (`wire_tests`).
 
 use crate::protocol::{Group, Pos, SessionId, Tenant, UserId};
 use serde::{Deserialize, Serialize};

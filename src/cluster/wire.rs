@@ -1,4 +1,5 @@
-//! What nodes ask each other over links, and what they answer. Sent between releases: only ever appended.
+//! What nodes ask each other over links, and what they answer. Sent between releases: variants
+//! are only ever appended, and their fields never change, since bincode skips none (`wire_tests`).
 
 use super::{
     codec,
