@@ -10,13 +10,19 @@ use super::{
 };
 use crate::{config::limits::COMMIT_TIMEOUT, records::Asked};
 use std::time::Duration;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long one leader may take to say it.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before whoever leads then is asked.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Least time between two questions: strangers who show tickets that never were make a node ask, and must not keep the leader
+/// busy. Whoever asks after a quiet moment does not wait.
+const ASK_EVERY: Duration = Duration::from_millis(5);
 /// Who asks together.
 const TOGETHER_MAX: usize = 1_024;
 
@@ -57,6 +63,7 @@ impl Reads {
             if count == 0 {
                 return;
             }
+            let asked_at = Instant::now();
             // The question goes out after all of them have asked, so the answer holds for each.
             let index = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -68,6 +75,7 @@ impl Reads {
                     let _ = asked.send(index);
                 }
             }
+            tokio::time::sleep_until(asked_at + ASK_EVERY).await;
         }
     }
 
