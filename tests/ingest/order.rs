@@ -22,6 +22,7 @@ async fn answers_come_in_order_with_their_ids_however_lines_are_packed() {
     for (nth, answer) in stream.answers(calls.len()).await.into_iter().enumerate() {
         let status = if nth % 3 == 0 { 202 } else { 201 };
         assert_eq!((&answer["id"], &answer["status"]), (&json!(nth), &json!(status)), "{answer}");
+        assert_eq!(answer["position"].is_string(), status == 201, "what is stored has a position: {answer}");
     }
     let fsyncs = server.api().get("/stats").await.ok()["log"]["fsyncs"].as_u64().expect("a count");
     assert!(fsyncs < 1_000, "{fsyncs} waits for 2,000 stored calls");

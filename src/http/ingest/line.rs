@@ -11,8 +11,10 @@ use crate::{
         },
         object,
         openapi::{Field, Kind, kind},
+        position::POSITION,
         retry::{KEY, Retry},
     },
+    protocol::Cursor,
     records::Idempotency,
 };
 use serde_json::value::RawValue;
@@ -44,6 +46,7 @@ pub(super) const ANSWER: Kind = Kind::Named(
         Field::required("status", Kind::Integer { min: 200, max: 599 }, "As the call alone would be answered."),
         Field::required("body", Kind::Object, "As the call alone would be answered."),
         Field::optional("replayed", Kind::Bool, "`true` when this is the answer of the first call with this key."),
+        Field::optional("position", POSITION, "Of a stored call: what `Carillon-Position` would say."),
     ]),
 );
 
@@ -96,14 +99,20 @@ fn in_line(error: ApiError) -> ApiError {
     }
 }
 
-/// Adds the line that answers a call.
-pub(super) fn write(text: &mut String, id: Option<&RawValue>, outcome: &Result<Answer, ApiError>) {
+/// Adds the line that answers a call, with where in the log stands what it has stored.
+pub(super) fn write(
+    text: &mut String,
+    id: Option<&RawValue>,
+    (outcome, at): (&Result<Answer, ApiError>, Option<Cursor>),
+) {
     let id = id.map_or("null", RawValue::get);
     // Writing to a string cannot fail.
     let _ = match outcome {
         Ok(answer) => {
             let replayed = if answer.is_replay { r#","replayed":true"# } else { "" };
-            writeln!(text, r#"{{"id":{id},"status":{},"body":{}{replayed}}}"#, answer.status(), answer.body())
+            let _ = write!(text, r#"{{"id":{id},"status":{},"body":{}{replayed}"#, answer.status(), answer.body());
+            let _ = at.map(|at| write!(text, r#","position":"{at}""#));
+            writeln!(text, "}}")
         }
         Err(error) => writeln!(text, r#"{{"id":{id},"status":{},"body":{}}}"#, error.status().as_u16(), error.body()),
     };
@@ -161,11 +170,14 @@ mod tests {
     fn answers_are_lines() {
         let mut text = String::new();
         let id = RawValue::from_string("[1]".into()).expect("json");
-        write(&mut text, Some(&id), &Ok(Answer::json(202, r#"{"recipients":1}"#.into())));
-        write(&mut text, None, &Err(ApiError::Overloaded));
+        let at = Cursor { history: 7, pos: crate::protocol::Pos::new(1, 0) };
+        write(&mut text, Some(&id), (&Ok(Answer::json(202, r#"{"recipients":1}"#.into())), None));
+        write(&mut text, None, (&Err(ApiError::Overloaded), None));
+        write(&mut text, None, (&Ok(Answer::json(201, r#"{"id":1}"#.into())), Some(at)));
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         assert!(lines.iter().all(|line| ANSWER.holds(line)), "{text}");
         assert_eq!((&lines[0]["id"], &lines[1]["status"]), (&serde_json::json!([1]), &serde_json::json!(503)));
+        assert_eq!(lines[2]["position"], "0000000000000007-10000");
     }
 }

@@ -94,7 +94,7 @@ pub(super) async fn serve(caller: Caller, connection: OnUpgrade, _place: Place) 
     let (mut sink, mut stream) = socket.split();
     let (queue, taken) = mpsc::channel(INGEST_WINDOW_CALLS);
     let taker = Taker::new(&caller);
-    let (end, answered) = tokio::join!(taker.run(&mut stream, queue), answer_all(&mut sink, taken));
+    let (end, answered) = tokio::join!(taker.run(&mut stream, queue), answer_all(&mut sink, taken, &caller.api));
     tracing::debug!(?end, "a stream has ended");
     if answered.is_err() {
         return;
@@ -245,7 +245,11 @@ impl<'a> Taker<'a> {
 }
 
 /// Answers what was taken, in order; what is ready together goes out together.
-async fn answer_all(sink: &mut SplitSink<Socket, Message>, mut taken: mpsc::Receiver<Outgoing>) -> Result<(), End> {
+async fn answer_all(
+    sink: &mut SplitSink<Socket, Message>,
+    mut taken: mpsc::Receiver<Outgoing>,
+    api: &Api,
+) -> Result<(), End> {
     let mut text = String::new();
     loop {
         let next = match taken.try_recv() {
@@ -273,7 +277,8 @@ async fn answer_all(sink: &mut SplitSink<Socket, Message>, mut taken: mpsc::Rece
             }
         };
         count(&outcome, begun);
-        line::write(&mut text, id.as_deref(), &outcome);
+        let at = outcome.as_ref().ok().and_then(|answer| answer.stored_at);
+        line::write(&mut text, id.as_deref(), (&outcome, at.map(|pos| api.inner.records.cursor(pos))));
         if text.len() >= INGEST_ANSWER_BYTES {
             flush(sink, &mut text).await?;
         }
