@@ -27,7 +27,11 @@ const MEMBER: Kind = Kind::Record(&[
     Field::required("is_reachable", Kind::Bool, "From the node that was asked."),
     Field::required("applied_index", MAYBE_COUNT, "As it said last; `null` before it has said."),
     Field::required("lag", MAYBE_COUNT, "Entries behind the leader."),
-    Field::required("ping_ms", Kind::OneOf(&[Kind::Number, Kind::Null]), "There and back over its link."),
+    Field::required(
+        "ping_ms",
+        Kind::OneOf(&[Kind::Number, Kind::Null]),
+        "There and back over its link; `null` while it is not reached.",
+    ),
 ]);
 
 /// `GET /cluster`
