@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use std::ops::ControlFlow;
 
 /// Rows that one page may look at before it ends early: bounds the time a query holds up commits.
-const ROWS_PER_PAGE_MAX: usize = 5_000;
+const ROWS_PER_PAGE_MAX: usize = 500;
 /// Notifications that one command forgets at most.
 const EXPIRED_AT_ONCE: u64 = 500;
 

@@ -149,6 +149,7 @@ impl Tables {
     /// everything: they must be opened anew.
     pub fn commit(&self, writes: &Writes, applied: &[u8]) -> Result<(), TableError> {
         writes.iter().try_for_each(|(key, value)| value::check(key, value.as_deref()))?;
+        let _turn = reader::Turn::begin();
         let mut state = self.inner.state.write();
         let state = &mut *state;
         if let Some(reason) = &state.broken {
@@ -190,13 +191,15 @@ impl Tables {
     /// The position given to the last commit; `None` in a new store.
     #[must_use]
     pub fn applied(&self) -> Option<Vec<u8>> {
-        self.inner.state.read_recursive().meta.applied.clone()
+        let _turn = reader::Turn::begin();
+        self.inner.state.read().meta.applied.clone()
     }
 
     /// How many records the table has.
     #[must_use]
     pub fn count(&self, table: u8) -> u64 {
-        self.inner.state.read_recursive().meta.count(table)
+        let _turn = reader::Turn::begin();
+        self.inner.state.read().meta.count(table)
     }
 
     /// A view that no commit changes: commits wait until it is dropped, so keep it short. It must not be held while the

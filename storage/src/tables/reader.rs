@@ -1,5 +1,7 @@
 //! Reading the tables: one trait for the store and its stand-in in memory.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ops::{Bound, ControlFlow};
 
 use parking_lot::RwLockReadGuard;
@@ -48,12 +50,45 @@ pub(super) fn bounds<'a>(from: &'a [u8], to: &'a [u8]) -> Option<Bounds<'a>> {
 pub struct Reader<'a> {
     tables: &'a Tables,
     state: RwLockReadGuard<'a, State>,
+    _turn: Turn,
+}
+
+/// Proves in development builds that no thread takes a second reader while it has one: if a commit waited between the
+/// two, the thread would wait for the commit and the commit for the thread.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// A guard belongs to the thread that took it.
+    _not_send: PhantomData<*const ()>,
+}
+
+thread_local! {
+    static READS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Turn {
+    /// # Panics
+    /// In development builds, when this thread has a turn already.
+    pub(super) fn begin() -> Self {
+        if cfg!(debug_assertions) {
+            assert!(!READS.replace(true), "this thread holds a reader already: a second one could wait for ever");
+        }
+        Self { _not_send: PhantomData }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if cfg!(debug_assertions) {
+            READS.set(false);
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tables: &'a Tables) -> Self {
-        // Recursive: a thread that holds a reader may take another one even while a commit waits.
-        Self { tables, state: tables.inner.state.read_recursive() }
+        let turn = Turn::begin();
+        // Fair: a commit that waits goes before readers that come after it, so readers cannot starve it.
+        Self { tables, state: tables.inner.state.read(), _turn: turn }
     }
 
     /// The position of the last commit.
