@@ -155,8 +155,8 @@ fn table(status: &Value) -> String {
     let _ = writeln!(out, "cluster {cluster}, term {}, {leader}", status["term"]);
     let _ = writeln!(
         out,
-        "{:>5}  {:<28} {:<8} {:<12} {:>12} {:>8} {:>9}",
-        "node", "address", "role", "link", "applied", "behind", "ping"
+        "{:>5}  {:<28} {:<8} {:<12} {:>12} {:>8} {:>9} {:>9}",
+        "node", "address", "role", "link", "applied", "behind", "ping", "clock"
     );
     for member in status["members"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let is_self = member["id"] == status["node"]["id"];
@@ -167,9 +167,16 @@ fn table(status: &Value) -> String {
         };
         let or_dash = |value: &Value| if value.is_null() { "-".to_owned() } else { value.to_string() };
         let ping = member["ping_ms"].as_f64().map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
+        let clock = match (is_self, member["clock_ahead_ms"].as_i64()) {
+            (false, Some(ms)) => format!(
+                "{:+.1} s",
+                Duration::from_millis(ms.unsigned_abs()).as_secs_f64().copysign(if ms < 0 { -1.0 } else { 1.0 })
+            ),
+            _ => "-".to_owned(),
+        };
         let _ = writeln!(
             out,
-            "{:>5}  {:<28} {:<8} {link:<12} {:>12} {:>8} {ping:>9}",
+            "{:>5}  {:<28} {:<8} {link:<12} {:>12} {:>8} {ping:>9} {clock:>9}",
             // A JSON value knows no width.
             member["id"].to_string(),
             member["address"].as_str().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Who leads, and what a leader takes: only while a majority has heard from it lately.
 
 use super::{
+    clocks::Clocks,
     log_store::LogStore,
     quorum::Voters,
     types::{LogId, Raft},
@@ -56,6 +57,7 @@ struct Inner {
     answered: Mutex<Option<Instant>>,
     /// When openraft last said how it is.
     said_at: Mutex<Instant>,
+    clocks: Clocks,
 }
 
 /// A change is being taken as long as this lives.
@@ -91,7 +93,13 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Leadership {
-    pub(crate) fn new(raft: Raft, node: NodeId, lease: Duration, (log, reserve_bytes): (Log, u64)) -> Self {
+    pub(crate) fn new(
+        raft: Raft,
+        node: NodeId,
+        lease: Duration,
+        (log, reserve_bytes): (Log, u64),
+        clocks: Clocks,
+    ) -> Self {
         let (is_yielding, taking) = (AtomicBool::new(false), AtomicUsize::new(0));
         Self {
             inner: Arc::new(Inner {
@@ -104,8 +112,13 @@ impl Leadership {
                 taking,
                 answered: Mutex::default(),
                 said_at: Mutex::new(Instant::now()),
+                clocks,
             }),
         }
+    }
+
+    pub(crate) fn clocks(&self) -> &Clocks {
+        &self.inner.clocks
     }
 
     pub(crate) fn raft(&self) -> &Raft {
@@ -280,8 +293,9 @@ impl Leadership {
         }
     }
 
-    /// Takes changes into the log, if this node leads, and waits until they are committed.
-    pub(crate) async fn take(&self, batch: Batch) -> Proposed {
+    /// Takes changes into the log, if this node leads, and waits until they are committed. They are stamped with the
+    /// cluster's time, whatever the clock of the node that was asked said.
+    pub(crate) async fn take(&self, mut batch: Batch) -> Proposed {
         // Before the look at whether it leads: whoever sets `is_yielding` then sees either none, or a refusal.
         let _taking = Taking::begin(&self.inner.taking);
         if !self.leads() {
@@ -290,6 +304,7 @@ impl Leadership {
         if self.disk_is_full() {
             return Proposed::DiskFull;
         }
+        batch.stamp(self.inner.clocks.now());
         match self.inner.raft.client_write(batch).await {
             Ok(_) => Proposed::Committed,
             // That it was forwarded does not say that it was not taken: an entry that one node has dropped may live

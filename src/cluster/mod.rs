@@ -11,6 +11,7 @@
 
 mod ask;
 mod backup;
+mod clocks;
 mod codec;
 mod counts;
 mod edges;

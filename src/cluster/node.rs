@@ -20,6 +20,7 @@ pub(super) use open::{directory, new_identity};
 pub use backup::{Backup, BackupError};
 
 use super::{
+    clocks::Clocks,
     identity::Identity,
     leader::{Leadership, Route},
     links::kind::Kind,
@@ -141,7 +142,7 @@ impl Node {
         // Before that nobody else is elected: a node stands no earlier, and grants no earlier than half of that.
         let lease = Duration::from_millis(config.cluster.election_max_ms.min(2 * config.cluster.election_min_ms));
         let disk = (log.clone(), config.storage.reserve_bytes);
-        let leadership = Leadership::new(raft.clone(), id, lease, disk);
+        let leadership = Leadership::new(raft.clone(), id, lease, disk, Clocks::default());
         let data_dir = config.server.data_dir.as_path().into();
         let failure = Arc::default();
         let company = prepared.map(|prepared| prepared.open(&around, (&leadership, &records, &snapshots), &counting));

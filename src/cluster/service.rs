@@ -17,6 +17,7 @@ use crate::{
     broker::Broker,
     config::limits::INWARD_QUEUE_MAX,
     protocol::{NodeId, Tenant, UserId},
+    wall_clock,
 };
 use bytes::Bytes;
 use std::{
@@ -115,6 +116,7 @@ impl Service {
                 let count = |user| inner.connections.get().map_or(0, |count| (count.0)(&tenant, user));
                 Answer::Connections(users.iter().map(count).collect())
             }
+            (Kind::Calls, Request::Clock) => Answer::WallClock(wall_clock::now()),
             (Kind::Calls, Request::Where) => {
                 let takes_clients = !inner.broker.is_draining() && !inner.broker.is_fenced();
                 Answer::Where(inner.public_url.clone().filter(|_| takes_clients))

@@ -21,6 +21,8 @@ pub struct MemberStatus {
     pub applied_index: Option<u64>,
     /// How long a ping takes, while the node is reached.
     pub rtt: Option<Duration>,
+    /// By how many microseconds its clock is ahead of this node's; `None` before it has said.
+    pub clock_ahead: Option<i64>,
 }
 
 impl Membership {
@@ -42,6 +44,7 @@ impl Membership {
             } else {
                 applied.get(&id).map(|applied| applied.index)
             },
+            clock_ahead: if id == own { Some(0) } else { self.leadership.clocks().ahead(id) },
             rtt: met.get(&id).and_then(|(_, rtt)| *rtt).filter(|_| is_reachable(id)),
         };
         self.addresses().into_iter().map(of).collect()

@@ -6,7 +6,7 @@ use super::{
     types::{LogId, SnapshotMeta, TypeConfig, Vote},
 };
 use crate::{
-    protocol::{NodeId, Tenant, UserId},
+    protocol::{NodeId, Tenant, Timestamp, UserId},
     records::Batch,
 };
 use bytes::Bytes;
@@ -42,6 +42,8 @@ pub(crate) enum Request {
     TakeOver,
     /// Whether a node with this last entry might lead: for all that the node that is asked knows, nobody does.
     MayLead { last: Option<LogId> },
+    /// What time it is at the node that is asked.
+    Clock,
 }
 
 /// A change of who belongs to the cluster.
@@ -86,6 +88,7 @@ pub(crate) enum Answer {
     /// No lease; what to echo all the same.
     Clock(u64),
     MayLead(Opinion),
+    WallClock(Timestamp),
 }
 
 /// What a node says to another that might lead.

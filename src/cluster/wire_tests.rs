@@ -58,6 +58,7 @@ fn questions_stay_as_they_are() {
     stays(&Request::Connections { tenant: Tenant::default(), users: vec![user()] }, "01070764656661756c74010137");
     stays(&Request::Where, "0108");
     stays(&Request::TakeOver, "0109");
+    stays(&Request::Clock, "010b");
     stays(&Request::MayLead { last: Some(log_id()) }, "010a01030109");
 }
 
@@ -86,6 +87,7 @@ fn answers_stay_as_they_are() {
     stays(&Answer::Where(Some("https://a".into())), "0108010968747470733a2f2f61");
     stays(&Answer::TakeOver(true), "010901");
     stays(&Answer::Clock(100), "010a64");
+    stays(&Answer::WallClock(crate::protocol::Timestamp(1)), "010c02");
     for (opinion, golden) in [(Opinion::Agrees, "010b00"), (Opinion::Disagrees, "010b01"), (Opinion::Leads, "010b02")] {
         stays(&Answer::MayLead(opinion), golden);
     }

@@ -138,6 +138,9 @@ pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 200;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How far the time of what is applied may be behind what was applied before, and is levelled; more is a clock that was
+/// set right. All nodes must agree on it.
+pub const CLOCK_STEP_BACK_SECONDS: i64 = 600;
 /// How long idempotency keys are kept.
 pub const IDEMPOTENCY_SECONDS: i64 = 24 * 3_600;
 /// How many idempotency keys are kept.

@@ -2,8 +2,12 @@
 
 use super::{
     Batch, CLUSTER, Command, Effect, EffectKind, Op, RecordsError, Rejection, Reply, alerts, dashboard, directory,
-    erase, features, groups, idempotency, import, inbox, journal, keys::Key, levels, members, presence, rows::Node,
-    subscriptions, tickets, txn::Txn,
+    erase, features, groups, idempotency, import, inbox, journal,
+    keys::Key,
+    levels, members, presence,
+    rows::{Clock, Node},
+    subscriptions, tickets,
+    txn::Txn,
 };
 use crate::protocol::{GroupName, InV1, Pos, SessionId, Tenant, Timestamp, UserId};
 use carillon_storage::tables::{Read, VALUE_BYTES_MAX, Writes};
@@ -38,17 +42,19 @@ pub fn apply_batch(stored: &impl Read, index: u64, batch: &Batch) -> Result<Appl
         }),
         Noted::FirstOf { .. } | Noted::New => {}
     }
+    let mut clock = Clock::begin(&txn)?;
     let mut replies = Vec::with_capacity(batch.commands.len());
     for (nth, command) in batch.commands.iter().enumerate() {
         let mut step = Step {
             txn: &mut txn,
             effects: &mut effects,
             tenant: &command.tenant,
-            at: command.at,
+            at: clock.at(command.at),
             pos: Pos::new(index, nth),
         };
         replies.push(step.command(command)?);
     }
+    clock.keep(&mut txn)?;
     Ok(Applied { writes: txn.into_writes(), replies, effects })
 }
 

@@ -22,8 +22,12 @@ pub(super) struct Log {
 
 impl Log {
     fn apply_with(&mut self, op: Op, idempotency: Option<Idempotency>) -> (Reply, Vec<EffectKind>) {
+        let at = Timestamp::from_seconds(i64::try_from(self.index + 1).expect("small"));
+        self.apply_at(at, op, idempotency)
+    }
+
+    fn apply_at(&mut self, at: Timestamp, op: Op, idempotency: Option<Idempotency>) -> (Reply, Vec<EffectKind>) {
         self.index += 1;
-        let at = Timestamp::from_seconds(i64::try_from(self.index).expect("small"));
         let command = Command { tenant: Tenant::default(), at, idempotency, op };
         let batch = Batch { node: 1, epoch: 1, sequence: self.index, commands: vec![command] };
         let applied = apply_batch(&self.tables, self.index, &batch).expect("a node that goes on");
@@ -121,27 +125,22 @@ fn an_older_token_does_not_undo_a_newer_one() {
 }
 
 #[test]
-fn who_was_locked_out_stays_so_when_erased_and_who_was_not_does_not() {
-    for (lock, locked) in
-        [(vec![put(false)], true), (vec![Op::RevokeTokens { user: user("1") }], true), (vec![], false)]
-    {
+fn what_was_issued_before_an_erasure_opens_nothing_after_it() {
+    for lock in [vec![put(false)], vec![Op::RevokeTokens { user: user("1") }], vec![]] {
         let mut log = Log::default();
         log.apply(see(Some(1), false));
         lock.into_iter().for_each(|op| drop(log.apply(op)));
         log.apply(Op::EraseUser { user: user("1") });
         let left = known(&log).revoked_before;
-        assert_eq!(left.is_some(), locked);
+        assert!(left.is_some());
         log.apply(see(Some(1_000), false));
         let row = directory::of(&log.tables, &Tenant::default(), &user("1")).expect("rows").expect("a row");
         assert_eq!(row.revoked_before, left, "the new row refuses the old tokens");
         log.apply(Op::EraseUser { user: user("1") });
-        assert_eq!(known(&log).revoked_before.is_some(), locked, "and again");
+        assert!(known(&log).revoked_before > left, "and again");
+        let left = known(&log).revoked_before;
         log.apply(put(true));
-        assert_eq!(
-            known(&log).revoked_before.is_some(),
-            locked,
-            "the backend brings the user back, not the old tokens"
-        );
+        assert_eq!(known(&log).revoked_before, left, "the backend brings the user back, not the old tokens");
     }
 }
 
@@ -164,7 +163,50 @@ fn who_lost_staff_does_not_have_it_again_by_being_erased() {
     let mut log = Log::default();
     log.apply(see(Some(1), true));
     log.apply(Op::EraseUser { user: user("1") });
-    assert_eq!(known(&log), User::default(), "of somebody who was refused nothing, nothing is left");
+    let refused = User { revoked_before: Some(Timestamp::from_seconds(2)), ..User::default() };
+    assert_eq!(known(&log), refused, "of somebody who lost nothing, only the time of the erasure is left");
+}
+
+#[test]
+fn a_clock_that_is_behind_makes_no_revoked_token_good_again() {
+    let mut log = Log::default();
+    log.apply(see(Some(1), false));
+    for at in [9_000, 3_000, 8_990] {
+        log.apply_at(Timestamp::from_seconds(at), Op::RevokeTokens { user: user("1") }, None);
+        assert_eq!(known(&log).revoked_before, Some(Timestamp::from_seconds(9_000)), "after one at {at}");
+    }
+    log.apply_at(Timestamp::from_seconds(100), Op::EraseUser { user: user("1") }, None);
+    assert_eq!(known(&log).revoked_before, Some(Timestamp::from_seconds(9_000)), "after an erasure");
+}
+
+#[test]
+fn the_leader_s_time_replaces_the_asked_node_s_and_what_was_reckoned_from_it() {
+    let (tenant, seconds) = (Tenant::default(), Timestamp::from_seconds);
+    let ahead = 90_000;
+    let expire = |before| Op::Expire { user: user("1"), keep: 0, before: Some(seconds(before)) };
+    let offline =
+        |seen| Op::GoOffline { user: user("1"), node: 1, epoch: 1, seen: Some(seconds(seen)), activity: None };
+    let ops = |shift: i64| {
+        vec![
+            expire(500 + shift),
+            offline(900 + shift),
+            Op::NoteActivity { users: vec![(user("1"), seconds(800 + shift))] },
+            // What a token says stays as it is.
+            see(Some(100), false),
+        ]
+    };
+    let batch = |at: i64, shift: i64| Batch {
+        node: 2,
+        epoch: 1,
+        sequence: 1,
+        commands: ops(shift)
+            .into_iter()
+            .map(|op| Command { tenant: tenant.clone(), at: seconds(at), idempotency: None, op })
+            .collect(),
+    };
+    let mut stamped = batch(1_000 + ahead, ahead);
+    stamped.stamp(seconds(1_000));
+    assert_eq!(stamped, batch(1_000, 0));
 }
 
 #[test]

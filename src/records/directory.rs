@@ -44,7 +44,7 @@ pub(crate) fn put<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
     set(&mut row.last_name, last_name);
     row.is_active = is_active.unwrap_or(row.is_active);
     row.is_staff = is_staff.unwrap_or(row.is_staff);
-    row.stated_at = Some(step.at);
+    row.stated_at = row.stated_at.max(Some(step.at));
     let reply = Reply::User {
         username: row.username.clone(),
         first_name: row.first_name.clone(),
@@ -89,7 +89,8 @@ pub(crate) fn see<S: Read>(step: &mut Step<'_, '_, S>, op: &Op) -> Result<Reply,
 
 pub(crate) fn revoke_tokens<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<Reply, RecordsError> {
     let (old, mut row) = known(step.txn, step.tenant, user)?;
-    row.revoked_before = Some(step.at);
+    // It only grows: another clock must not make tokens good again.
+    row.revoked_before = row.revoked_before.max(Some(step.at));
     write(step, user, (old, row))?;
     step.effect(EffectKind::Close { user: user.clone(), staff_only: false });
     Ok(Reply::Done)

@@ -64,13 +64,14 @@ fn forget_person<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<u
         step.txn.remove(key);
         removed += 1;
     }
-    if let Some(row) = directory::of(step.txn, step.tenant, user)? {
+    let row = directory::of(step.txn, step.tenant, user)?;
+    leave_refusals(step, user, row.as_ref())?;
+    if let Some(row) = row {
         let figures_key = Key::tenant(Table::Tenants, step.tenant);
         let mut figures: TenantFigures = step.txn.get_or_default(&figures_key)?;
         directory::count(&mut figures, Some(&row), None);
         step.txn.put(figures_key, &figures)?;
         step.txn.remove(step.user_key(Table::Users, user));
-        leave_refusals(step, user, &row)?;
         removed += 1;
     }
     let dashboard = step.user_key(Table::Dashboards, user);
@@ -82,12 +83,14 @@ fn forget_person<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId) -> Result<u
     Ok(removed)
 }
 
-/// Nobody may do more after being erased than before: tokens that were refused stay refused.
-fn leave_refusals<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, row: &User) -> Result<(), RecordsError> {
-    if !row.is_active || row.revoked_before.is_some() {
-        step.txn.put(step.user_key(Table::LockedOut, user), &LockedOut { revoked_before: step.at })?;
-    }
-    if let (Some(stated_at), false) = (row.stated_at, row.is_staff) {
+/// What was issued before the erasure opens nothing any more, or an open page would bring the user back.
+fn leave_refusals<S: Read>(step: &mut Step<'_, '_, S>, user: &UserId, row: Option<&User>) -> Result<(), RecordsError> {
+    let key = step.user_key(Table::LockedOut, user);
+    let earlier = get::<LockedOut>(step.txn, &key)?.map(|left| left.revoked_before);
+    let earlier = earlier.max(row.and_then(|row| row.revoked_before));
+    let revoked_before = earlier.map_or(step.at, |before| before.max(step.at));
+    step.txn.put(key, &LockedOut { revoked_before })?;
+    if let Some((Some(stated_at), false)) = row.map(|row| (row.stated_at, row.is_staff)) {
         step.txn.put(step.user_key(Table::Demoted, user), &Demoted { stated_at })?;
     }
     Ok(())

@@ -312,6 +312,19 @@ pub fn page(read: &impl Read, (tenant, user): (&Tenant, &UserId), filter: &Filte
     failed.map_or(Ok(Page { items, unread: inbox.unread, next_before }), Err)
 }
 
+/// All pages of a user's notifications as one.
+#[cfg(test)]
+pub(super) fn everything(read: &impl Read, tenant: &Tenant, user: &UserId) -> Result<Page, RecordsError> {
+    let mut all = page(read, (tenant, user), &Filter { limit: ROWS_PER_PAGE_MAX, ..Filter::default() })?;
+    while let Some(before) = all.next_before {
+        let filter = Filter { limit: ROWS_PER_PAGE_MAX, before: Some(before), ..Filter::default() };
+        let next = page(read, (tenant, user), &filter)?;
+        all.items.extend(next.items);
+        all.next_before = next.next_before;
+    }
+    Ok(all)
+}
+
 /// When the oldest notification of a user was made.
 ///
 /// # Errors

@@ -42,6 +42,7 @@ pub(crate) enum Table {
     Absences = 61,
     Shown = 62,
     Features = 63,
+    Clock = 64,
 }
 
 impl Table {
@@ -80,6 +81,7 @@ impl Table {
         Self::Absences,
         Self::Shown,
         Self::Features,
+        Self::Clock,
     ];
 }
 

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod apply;
 mod barrier;
+mod clock;
 pub mod command;
 pub mod dashboard;
 pub mod directory;

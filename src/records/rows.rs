@@ -98,6 +98,11 @@ pub struct TenantFigures {
 }
 row!(TenantFigures, "tenant");
 
+/// The latest time that was applied: the time of what is applied never goes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock(pub Timestamp);
+row!(Clock, "clock");
+
 /// A user in the directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {

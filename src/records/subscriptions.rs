@@ -62,7 +62,8 @@ fn count<S: Read>(
     let key = Key::tenant(Table::Tenants, step.tenant);
     let mut figures: TenantFigures = step.txn.get_or_default(&key)?;
     let was_active = old.is_some_and(|row| row.status == "active");
-    figures.active_subscriptions = figures.active_subscriptions + u64::from(status == "active") - u64::from(was_active);
+    figures.active_subscriptions =
+        (figures.active_subscriptions + u64::from(status == "active")).saturating_sub(u64::from(was_active));
     figures.subscriptions += u64::from(old.is_none());
     let id = match (old, given_id) {
         (Some(row), _) => row.id.clone(),
@@ -189,7 +190,7 @@ pub fn stats_frame(read: &impl Read, tenant: &Tenant) -> Result<String, RecordsE
     let data = json!({
         "total_subscriptions": figures.subscriptions,
         "active_subscriptions": figures.active_subscriptions,
-        "inactive_subscriptions": figures.subscriptions - figures.active_subscriptions,
+        "inactive_subscriptions": figures.subscriptions.saturating_sub(figures.active_subscriptions),
         "last_updated": frames::optional_time(dashboard::admin_updated_at(read, tenant)?),
     });
     Ok(frames::with_data("subscription_stats", data))

@@ -54,6 +54,8 @@ pub const LINK_RECONNECTS: &str = "carillon_link_reconnects_total";
 pub const LINK_RTT_SECONDS: &str = "carillon_link_rtt_seconds";
 /// Ephemeral events that did not get to a peer that has members for them.
 pub const PEER_EVENTS_LOST: &str = "carillon_peer_events_lost_total";
+/// How many seconds the clock of another member is ahead of this node's, by `node`.
+pub const CLOCK_SKEW: &str = "carillon_clock_skew_seconds";
 /// Server API calls, by `route` and `status`.
 pub const API_CALLS: &str = "carillon_api_calls_total";
 /// Duration of server API calls, by `route`.
@@ -140,6 +142,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     LINK_BYTES Counter BYTES, ["kind", "direction"], "Bytes over links to and from peers, by kind and direction.";
     LINK_RECONNECTS Counter None, ["kind"], "Links to peers that were made again, by kind.";
     LINK_RTT_SECONDS Gauge SECONDS, ["peer"], "How long the last ping to a peer took.";
+    CLOCK_SKEW Gauge SECONDS, ["node"], "How far the clock of another member is ahead of this node's.";
     PEER_EVENTS_LOST Counter None, [], "Ephemeral events that did not get to a peer that has members for them.";
     API_CALLS Counter None, ["route", "status"], "Server API calls, by route and status.";
     API_SECONDS Seconds SECONDS, ["route"], "Duration of server API calls, by route.";

@@ -6,6 +6,7 @@
 mod balancers;
 mod behind;
 mod catching_up;
+mod clocks;
 mod example;
 mod failover;
 mod forming;

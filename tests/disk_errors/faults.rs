@@ -1,7 +1,7 @@
 //! A server on a disk that fails when it is told to, by `shim.c`.
 
-use crate::support::{Options, Server};
-use std::{fs, path::PathBuf, process::Command};
+use crate::support::{Options, Server, shim};
+use std::{fs, path::PathBuf};
 use tempfile::TempDir;
 
 /// The compiled shim and the switch that it looks at.
@@ -13,10 +13,7 @@ impl Faults {
     /// A disk without faults.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/disk_errors/shim.c");
-        let mut compile = Command::new("cc");
-        compile.args(["-O1", "-shared", "-fPIC", "-o"]).arg(dir.path().join("shim.so")).arg(source);
-        assert!(compile.args(["-ldl", "-lpthread"]).status().expect("cc runs").success(), "cc cannot compile the shim");
+        shim::compile("tests/disk_errors/shim.c", &dir.path().join("shim.so"));
         Self { dir }
     }
 

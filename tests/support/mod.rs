@@ -20,6 +20,7 @@ pub mod program;
 pub mod python;
 pub mod random;
 pub mod server;
+pub mod shim;
 pub mod socket;
 pub mod user;
 pub mod v1;

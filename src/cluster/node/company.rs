@@ -8,6 +8,7 @@ use super::{
 use crate::{
     broker::Interests,
     cluster::{
+        clocks::ClockWatch,
         counts::Counts,
         edges::EdgeKeeper,
         elections::Elections,
@@ -210,6 +211,9 @@ fn see_to_a_leader(around: &Surroundings<'_>, membership: &Membership) {
     tracker.spawn(membership.clone().follow(shutdown.clone()));
     tracker.spawn(membership.clone().tend(shutdown.clone()));
     tracker.spawn(leases.watch(shutdown.clone()));
+    let watch =
+        ClockWatch { links: links.clone(), leadership: leadership.clone(), clocks: leadership.clocks().clone() };
+    tracker.spawn(watch.run(shutdown.clone()));
     let raiser = Raiser { leadership, links, records, own: around.config.cluster.feature_level };
     tracker.spawn(raiser.run(shutdown.clone()));
 }

@@ -32,6 +32,11 @@ const MEMBER: Kind = Kind::Record(&[
         Kind::OneOf(&[Kind::Number, Kind::Null]),
         "There and back over its link; `null` while it is not reached.",
     ),
+    Field::required(
+        "clock_ahead_ms",
+        Kind::OneOf(&[Kind::Number, Kind::Null]),
+        "How far its clock is ahead of that of the node that was asked; `null` before it has said.",
+    ),
 ]);
 
 /// `GET /cluster`
@@ -116,6 +121,7 @@ fn shown(member: &MemberStatus, ahead: Option<u64>) -> Value {
         "is_reachable": member.is_reachable,
         "applied_index": member.applied_index,
         "lag": lag,
+        "clock_ahead_ms": member.clock_ahead.map(|micros| micros / 1_000),
         "ping_ms": member.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
     })
 }

@@ -52,8 +52,7 @@ impl Machine {
 
     /// Title and read state by id; the unread count is a recount.
     fn inbox(&self, user: &str) -> BTreeMap<u64, (String, bool)> {
-        let filter = inbox::Filter { limit: 1_000, ..inbox::Filter::default() };
-        let page = inbox::page(&self.tables, (&Tenant::default(), &id(user)), &filter).expect("memory");
+        let page = inbox::everything(&self.tables, &Tenant::default(), &id(user)).expect("memory");
         assert_eq!(page.unread, page.items.iter().filter(|(_, _, read)| !read).count() as u64);
         page.items.into_iter().map(|(id, row, read)| (id, (row.title, read))).collect()
     }
