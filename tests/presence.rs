@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use support::{ALICE, Api, BOB, Options, ROOT, Random, Server, Socket, User, frames::micros, until};
+use support::{ALICE, Api, BOB, Options, ROOT, Random, Server, Socket, User, frames::micros, socket, until};
 
 fn online(user: User<'_>) -> Value {
     json!({"type": "user_online", "data": user.person()})
@@ -61,12 +61,20 @@ async fn who_is_erased_and_comes_back_is_announced_again_and_nothing_of_before_i
     let mut dashboard = server.greeted("/ws/dashboard/", BOB).await;
     dashboard.send(&json!({"type": "heartbeat"})).await;
     dashboard.expect(json!({"type": "heartbeat_response", "timestamp": null})).await;
+    let old = BOB.token();
     api.delete("/users/2").await.ok();
     // Erased, bob has no name any more.
     alice.expect(json!({"type": "user_offline", "data": {"user_id": 2, "username": "bob"}})).await;
     assert_eq!(bob.closed().await.0, 4403);
     assert_eq!(presence(&api, "2").await["last_activity"], Value::Null);
-    let _back = server.greeted("/ws/presence/", BOB).await;
+    // What was issued before opens nothing; a token says its second only, so one of the same second is no newer.
+    let open = async |token: &str| {
+        let request = socket::request(server.address(), "/ws/presence/", Some(token));
+        Socket::open(request, "/ws/presence/", BOB).await.ok()
+    };
+    assert!(open(&old).await.is_none(), "an older token brought an erased user back");
+    let _back = until("a token is newer than the erasure", || async { open(&BOB.token()).await }).await;
+    assert!(open(&old).await.is_none(), "an older token is good again since a newer one came");
     alice.expect(online(BOB)).await;
     let here = presence(&api, "2").await;
     assert_eq!((&here["is_online"], &here["connections"]), (&json!(true), &json!(1)), "{here}");
