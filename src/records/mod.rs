@@ -32,6 +32,7 @@ mod restored;
 pub mod retention;
 pub mod roster;
 pub mod rows;
+mod stamp;
 pub mod subscriptions;
 pub mod tickets;
 mod txn;
