@@ -3,16 +3,17 @@
 mod support;
 
 use serde_json::json;
-use support::{ALICE, BOB, Options, ROOT, socket};
+use support::{ALICE, BOB, Options, ROOT, socket, v1::V1Socket};
 
 #[tokio::test]
 async fn on_sigterm_sockets_are_sent_away_over_the_drain_time_and_the_process_ends_well() {
     let mut server = Options::default().set("DRAIN__SECONDS", 1).start();
     let address = server.address();
-    let mut sockets = Vec::new();
+    let (mut sockets, mut old) = (Vec::new(), Vec::new());
     for path in ["/ws/dashboard/", "/ws/subscriptions/", "/ws/notifications/", "/ws/presence/"] {
         for user in [ALICE, BOB, ROOT] {
-            sockets.push(server.greeted(path, user).await);
+            sockets.push(V1Socket::greeted(&server, path, user).await);
+            old.push(server.greeted(path, user).await);
         }
     }
     server.terminate();
@@ -23,6 +24,9 @@ async fn on_sigterm_sockets_are_sent_away_over_the_drain_time_and_the_process_en
         hints.push(reason["retry_after_ms"].as_u64().expect("a hint"));
     }
     assert!(hints.iter().any(|hint| *hint != hints[0]), "everybody would come back at once: {hints:?}");
+    for socket in &mut old {
+        assert_eq!(socket.closed().await.0, 1006, "the old client comes back only after an end without a close frame");
+    }
     let ended = server.ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(!ended.said.contains("ERROR") && !ended.said.contains("did not end in time"), "{ended:#?}");

@@ -92,6 +92,8 @@ pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const UNREAD_BODY_BYTES_MAX: usize = 8 << 20;
 /// How long that may take.
 pub const UNREAD_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is still read of a WebSocket after its close, so that the peer gets to see why it was closed.
+pub const UNREAD_CLOSE_BYTES_MAX: usize = 8 << 20;
 /// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; a slow client goes on without one.
 pub const HANDSHAKE_PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Age at which an ephemeral frame in an outbox is dropped.

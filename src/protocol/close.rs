@@ -115,6 +115,28 @@ impl Close {
         }
     }
 
+    /// Whether the client is to come back, by itself and at once or a little later.
+    fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::GoingAway
+                | Self::Internal
+                | Self::Drain { .. }
+                | Self::Overload
+                | Self::Slow
+                | Self::TokenExpired
+                | Self::TokenExpiredV1
+                | Self::SlowResume
+                | Self::LostPlace
+        )
+    }
+
+    /// What is sent at the end to a socket of this edition. The client of the old stack comes back only after a connection
+    /// that ended without a close frame, so a `carillon.v0` socket that is to come back gets none.
+    pub fn frame_in(self, edition: Edition) -> Option<Bytes> {
+        (edition == Edition::V1 || !self.is_passing()).then(|| self.frame())
+    }
+
     /// The whole close frame, as a server sends it.
     pub fn frame(self) -> Bytes {
         let mut payload = self.code().to_be_bytes().to_vec();

@@ -11,6 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 
 /// RFC 6455 §5.2: two bytes, eight of length, four of mask.
 const HEADER_BYTES_MAX: usize = 14;
+/// Empty fragments of one message. They cost their sender little and lead nowhere.
+const EMPTY_FRAGMENTS_MAX: u16 = 128;
 
 /// Follows the bytes of one client.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +24,10 @@ pub(super) struct Boundary {
     payload: u64,
     /// Whether a message has begun whose last fragment hasn't.
     fragmented: bool,
+    /// Frames that have begun since they were last asked for.
+    frames: u32,
+    /// Empty fragments of the message that is under way.
+    empty: u16,
     /// Not WebSocket: tungstenite has closed or is about to.
     lost: bool,
 }
@@ -45,6 +51,16 @@ impl Boundary {
         !self.lost && self.header_len == 0 && self.payload == 0 && !self.fragmented
     }
 
+    /// Frames that have begun since the last call.
+    pub(super) fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
+    }
+
+    /// Whether the message that is under way has more empty fragments than any client would send.
+    pub(super) fn is_padded(&self) -> bool {
+        self.empty > EMPTY_FRAGMENTS_MAX
+    }
+
     fn take_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let had = usize::from(self.header_len);
         let taken = bytes.len().min(HEADER_BYTES_MAX - had);
@@ -64,8 +80,11 @@ impl Boundary {
                 let used = usize::try_from(cursor.position()).unwrap_or_default();
                 self.header_len = 0;
                 self.payload = payload;
+                self.frames = self.frames.saturating_add(1);
                 if matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary | Data::Continue)) {
                     self.fragmented = !header.is_final;
+                    let empty = u16::from(payload == 0);
+                    self.empty = if header.is_final { 0 } else { self.empty.saturating_add(empty) };
                 }
                 &bytes[used.saturating_sub(had)..]
             }
@@ -112,6 +131,26 @@ mod tests {
                 boundary.follow(&frame(*first, 3));
             }
             assert_eq!(boundary.is_clean(), clean, "{firsts:x?}");
+        }
+    }
+
+    #[test]
+    fn empty_fragments_of_one_message_are_counted_and_other_frames_are_not_held_against_it() {
+        let mut boundary = Boundary::default();
+        let most = usize::from(EMPTY_FRAGMENTS_MAX);
+        for (firsts, padded) in [(most, false), (most + 1, true)] {
+            boundary.follow(&frame(0x01, 3));
+            for _ in 0..firsts {
+                boundary.follow(&frame(0x00, 0));
+                boundary.follow(&frame(0x00, 1));
+                boundary.follow(&frame(0x89, 0));
+            }
+            assert_eq!(
+                (boundary.is_padded(), boundary.take_frames()),
+                (padded, u32::try_from(firsts * 3 + 1).expect("few"))
+            );
+            boundary.follow(&frame(0x80, 0));
+            assert_eq!((boundary.is_padded(), boundary.take_frames()), (false, 1), "the next message begins anew");
         }
     }
 

@@ -128,7 +128,7 @@ impl Session {
             Pushed::Dropped => self.common.meters.dropped_full.increment(chunk.frames.into()),
             Pushed::Full => {
                 let slow = Close::Slow.said_in(self.client.edition);
-                end(shared, End::Ours(slow), Some(slow.frame()));
+                end(shared, End::Ours(slow), Last::Queued(slow.frame_in(self.client.edition)));
             }
             _ => {}
         }
@@ -220,27 +220,27 @@ impl Session {
         self.shared.lock().outbox.stood_before(pos)
     }
 
-    /// Ends the session: what is queued, then the close frame, as far as the socket takes it within the deadline.
-    /// False if it was ending already.
+    /// Ends the session: what is queued, then the close frame if the edition has one for this, as far as the socket takes
+    /// it within the deadline. False if it was ending already.
     pub fn close(&self, why: Close) -> bool {
         let why = why.said_in(self.client.edition);
-        self.end(End::Ours(why), Some(why.frame()))
+        self.end(End::Ours(why), Last::Queued(why.frame_in(self.client.edition)))
     }
 
     /// The client closed: its close frame is answered.
     pub(super) fn close_answered(&self, answer: Bytes) {
-        self.end(End::Peer, Some(answer));
+        self.end(End::Peer, Last::Queued(Some(answer)));
     }
 
     /// Ends the session without another byte.
     pub(crate) fn abort(&self, why: End) {
-        self.end(why, None);
+        self.end(why, Last::Nothing);
     }
 
-    fn end(&self, why: End, frame: Option<Bytes>) -> bool {
+    fn end(&self, why: End, last: Last) -> bool {
         let mut shared = self.shared.lock();
         let first = shared.end.is_none();
-        end(&mut shared, why, frame);
+        end(&mut shared, why, last);
         first
     }
 
@@ -336,17 +336,23 @@ fn messages<T: AsRef<[u8]>>(texts: &[T], at: Pos) -> Chunk {
     Chunk { bytes: websocket::encode_texts(texts), frames, kind: Kind::Durable(at) }
 }
 
-fn end(shared: &mut Shared, why: End, frame: Option<Bytes>) {
-    if shared.end.is_none() {
-        shared.end = Some(why);
-        match frame {
-            Some(frame) => {
-                shared.outbox.close(frame);
-            }
-            None => shared.outbox.abort(),
+/// What a socket still gets when its session ends.
+enum Last {
+    /// What waits, and then a close frame, if there is one.
+    Queued(Option<Bytes>),
+    /// Not another byte.
+    Nothing,
+}
+
+fn end(shared: &mut Shared, why: End, last: Last) {
+    let is_first = shared.end.is_none();
+    shared.end.get_or_insert(why);
+    match last {
+        Last::Queued(frame) if is_first => {
+            shared.outbox.close(frame);
         }
-    } else if frame.is_none() {
-        shared.outbox.abort();
+        Last::Queued(_) => {}
+        Last::Nothing => shared.outbox.abort(),
     }
     if let Some(waker) = shared.waker.take() {
         waker.wake();

@@ -209,9 +209,9 @@ impl Outbox {
         self.phase == Phase::Open && self.floor < pos
     }
 
-    /// Queues the close frame behind everything and takes nothing more. What was held back for a greeting that
+    /// Queues the close frame, if there is one, behind everything and takes nothing more. What was held back for a greeting that
     /// never came is dropped. False if it was closing already.
-    pub fn close(&mut self, frame: Bytes) -> bool {
+    pub fn close(&mut self, frame: Option<Bytes>) -> bool {
         if self.phase == Phase::Closing {
             return false;
         }
@@ -220,7 +220,9 @@ impl Outbox {
             self.keep_held(|_| false);
         }
         self.phase = Phase::Closing;
-        self.append(Chunk { bytes: frame, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) }, 0);
+        if let Some(bytes) = frame {
+            self.append(Chunk { bytes, frames: 1, kind: Kind::Durable(Pos(u64::MAX)) }, 0);
+        }
         true
     }
 

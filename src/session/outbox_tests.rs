@@ -109,14 +109,14 @@ fn the_close_frame_is_the_last_and_nothing_follows_it() {
     let mut outbox = Outbox::new(ROOM);
     outbox.open(chunk(Kind::Ephemeral, b'G', 1), Pos(0), 0);
     outbox.push(&chunk(Kind::Ephemeral, b'a', 1), 0);
-    assert!(outbox.close(Bytes::from_static(b"X")));
-    assert!(!outbox.close(Bytes::from_static(b"Y")));
+    assert!(outbox.close(Some(Bytes::from_static(b"X"))));
+    assert!(!outbox.close(Some(Bytes::from_static(b"Y"))));
     assert_eq!(outbox.push(&chunk(Kind::Durable(Pos(1)), b'b', 1), 0), Pushed::Ending);
     assert_eq!(drain(&mut outbox), b"GaX");
 
     let mut never_greeted = Outbox::new(ROOM);
     never_greeted.push(&chunk(Kind::Ephemeral, b'a', 1), 0);
-    never_greeted.close(Bytes::from_static(b"X"));
+    never_greeted.close(Some(Bytes::from_static(b"X")));
     never_greeted.open(chunk(Kind::Ephemeral, b'G', 1), Pos(0), 0);
     assert_eq!(drain(&mut never_greeted), b"X");
 }
@@ -265,7 +265,7 @@ proptest! {
                     }
                 }
                 Step::Close => {
-                    let first = outbox.close(Bytes::from_static(b"bye"));
+                    let first = outbox.close(Some(Bytes::from_static(b"bye")));
                     prop_assert_eq!(first, !model.closing);
                     if first {
                         if !model.open { model.queue.clear(); }

@@ -32,6 +32,9 @@ const READ_BYTES: usize = 4 << 10;
 /// What is read at once when nothing is under way.
 const FIRST_READ_BYTES: usize = 16 << 10;
 
+/// What is read of one socket before others have their turn: a message can be cut into fragments without end.
+const SLICE_BYTES: usize = 64 << 10;
+
 thread_local! {
     static FIRST_READ: RefCell<Vec<u8>> = RefCell::new(vec![0; FIRST_READ_BYTES]);
 }
@@ -75,14 +78,19 @@ impl Reader {
 
     /// The next message, or why there will be none. Nothing is consumed that isn't returned.
     pub(super) fn poll_next(&mut self, session: &Session, cx: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
+        let mut left = SLICE_BYTES;
         loop {
+            if self.boundary.is_padded() {
+                return Poll::Ready(Err(End::Ours(Close::BadFrames)));
+            }
             let Some(context) = &mut self.context else {
                 match ready!(self.poll_first_read(session, cx)) {
                     Ok(()) => continue,
                     Err(_) => return Poll::Ready(Err(End::Gone)),
                 }
             };
-            let mut pipe = Pipe { session, socket: &mut self.socket, boundary: &mut self.boundary, cx };
+            let (socket, boundary) = (&mut self.socket, &mut self.boundary);
+            let mut pipe = Pipe { session, socket, boundary, cx, left: &mut left };
             match context.read(&mut pipe) {
                 Ok(Message::Text(text)) => return Poll::Ready(Ok(Inbound::Text(text.as_str().to_owned()))),
                 Ok(Message::Binary(_) | Message::Frame(_)) => return Poll::Ready(Ok(Inbound::Binary)),
@@ -91,6 +99,11 @@ impl Reader {
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {
                     if self.boundary.is_clean() {
                         self.context = None;
+                    } else if self.boundary.is_padded() {
+                        // Said above.
+                    } else if left == 0 {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
                     } else if let Wire::Plain(stream) = &session.wire {
                         // A TLS read has left its waker already.
                         match ready!(stream.poll_read_ready(cx)) {
@@ -104,6 +117,11 @@ impl Reader {
                 Err(e) => return Poll::Ready(Err(end_of(&e))),
             }
         }
+    }
+
+    /// Frames that have come since the last call; a message may be made of many.
+    pub(super) fn take_frames(&mut self) -> u32 {
+        self.boundary.take_frames()
     }
 
     /// Writes what waits. Ready when nothing does.
@@ -139,15 +157,16 @@ impl Reader {
         }
     }
 
-    /// Reads and forgets until the peer has gone: closing with bytes unread would reset the connection, and the
-    /// peer might never see the close frame.
-    pub(super) fn poll_discard(&mut self, session: &Session, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and forgets until the peer has gone, or `left` bytes have come: closing with bytes unread would reset the
+    /// connection, and the peer might never see the close frame.
+    pub(super) fn poll_discard(&mut self, session: &Session, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
         self.context = None;
         FIRST_READ.with_borrow_mut(|buffer| {
             loop {
                 match ready!(poll_read(session, &mut self.socket, cx, buffer)) {
                     Ok(0) | Err(_) => return Poll::Ready(()),
-                    Ok(_) => {}
+                    Ok(read) if read >= *left => return Poll::Ready(()),
+                    Ok(read) => *left -= read,
                 }
             }
         })
@@ -230,12 +249,14 @@ struct Pipe<'a, 'b> {
     socket: &'a mut Socket,
     boundary: &'a mut Boundary,
     cx: &'a mut Context<'b>,
+    /// What may be read before others have their turn.
+    left: &'a mut usize,
 }
 
 impl Read for Pipe<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // Between two messages the context is dropped first and the next read is made without it.
-        if self.boundary.is_clean() {
+        if self.boundary.is_clean() || self.boundary.is_padded() || *self.left == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let read = match &self.session.wire {
@@ -246,6 +267,7 @@ impl Read for Pipe<'_, '_> {
             },
         };
         self.session.hear();
+        *self.left = self.left.saturating_sub(read);
         self.boundary.follow(&buffer[..read]);
         Ok(read)
     }

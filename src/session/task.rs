@@ -13,7 +13,10 @@ use super::{
 use crate::{
     auth::Identity,
     broker::Broker,
-    config::{Limits, limits::CLOSE_TIMEOUT},
+    config::{
+        Limits,
+        limits::{CLOSE_TIMEOUT, UNREAD_CLOSE_BYTES_MAX},
+    },
     endpoints::{Answer, Client, Endpoints},
     jwks::Entrance,
     protocol::{Close, Edition, Timestamp},
@@ -31,6 +34,9 @@ use std::{
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
+
+/// As many frames of one socket count as a message, whatever they say.
+const FRAMES_PER_MESSAGE: u32 = 256;
 
 /// What every session needs of its server.
 #[derive(Debug)]
@@ -229,7 +235,10 @@ impl<P: Send + 'static> Task<P> {
     pub(super) async fn treat(&mut self, inbound: Inbound) -> Option<Close> {
         let Stay { session, house, .. } = &self.stay;
         session.common.meters.frames_in.increment(1);
-        if !self.conduct.allows(house.rate.get(), house.start.elapsed()) {
+        // Cut into many frames, a message costs its sender more of the pace.
+        let cost = 1 + self.reader.take_frames() / FRAMES_PER_MESSAGE;
+        let (rate, now) = (house.rate.get(), house.start.elapsed());
+        if !(0..cost).all(|_| self.conduct.allows(rate, now)) {
             session.reply(TOO_FAST);
             return self.conduct.bad(Close::TooFast);
         }
@@ -304,7 +313,8 @@ impl<P: Send + 'static> Task<P> {
             })
             .await?;
             let _ = poll_fn(|cx| reader.poll_shutdown(session, cx)).await;
-            poll_fn(|cx| reader.poll_discard(session, cx)).await;
+            let mut left = UNREAD_CLOSE_BYTES_MAX;
+            poll_fn(|cx| reader.poll_discard(session, cx, &mut left)).await;
             Ok::<(), End>(())
         };
         // Too late or broken: the connection just ends.
@@ -356,7 +366,7 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("accepted");
         let (tenant, user) = (Tenant::default(), UserId::new("1").expect("an id"));
         let client =
-            Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V0, tenant, user, place: 0 };
+            Client { id: SessionId(1), endpoint: Endpoint::Dashboard, edition: Edition::V1, tenant, user, place: 0 };
         let session = Session::new(client, Wire::Plain(stream), u32::MAX, broker.common());
         let group = Endpoint::Dashboard.group(&session.client.tenant, &session.client.user);
         broker.join(&session, group).await;

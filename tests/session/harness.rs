@@ -24,7 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
+    tungstenite::{Error, Message, client::IntoClientRequest, error::ProtocolError, handshake::client::Request},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -84,6 +84,16 @@ impl Server {
         let mut client = self.connect(path).await.expect("a socket");
         let greeting = text(&mut client).await;
         assert!(greeting.contains("connection_established") || greeting.contains("online_users"), "{greeting}");
+        client
+    }
+
+    /// A client of `carillon.v1` that has seen its greeting.
+    pub(crate) async fn v1(&self, path: &str) -> Client {
+        let mut request = request(&format!("ws://{}", self.at), path).expect("a request");
+        request.headers_mut().insert("sec-websocket-protocol", "carillon.v1".parse().expect("ASCII"));
+        let mut client = connect_async(request).await.expect("a socket").0;
+        let greeting = text(&mut client).await;
+        assert!(greeting.contains("connection_established"), "{greeting}");
         client
     }
 
@@ -228,7 +238,15 @@ pub(crate) async fn text(client: &mut Client) -> String {
 /// Skips what comes until the close: its code and reason.
 pub(crate) async fn closed(client: &mut Client) -> (u16, String) {
     loop {
-        if let Message::Close(frame) = next(client).await {
+        let message = match tokio::time::timeout(PATIENCE, client.next()).await.expect("an end in time") {
+            Some(Ok(message)) => message,
+            // As in a browser: it ended without a close frame.
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                return (1006, String::new());
+            }
+            Some(Err(error)) => panic!("neither a message nor an end: {error}"),
+        };
+        if let Message::Close(frame) = message {
             let frame = frame.expect("a code");
             return (frame.code.into(), frame.reason.to_string());
         }
@@ -244,7 +262,7 @@ pub(crate) async fn raw_close(stream: &mut TcpStream) -> (u16, String) {
     (code, String::from_utf8_lossy(&bytes[at + 4..]).into_owned())
 }
 
-async fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &[u8]) -> String {
     let mut bytes = Vec::new();
     let read = async {
         while !bytes.ends_with(end) {

@@ -206,3 +206,35 @@ async fn frames_that_are_right_are_answered_exactly_and_nothing_follows_a_close(
         }
     }
 }
+
+#[tokio::test]
+async fn empty_fragments_without_end_are_a_violation_and_a_few_are_none() {
+    let server = start(Limits::default()).await;
+    let heartbeat = br#"{"type":"heartbeat","timestamp":1}"#;
+    let (begin, end) = heartbeat.split_at(9);
+    let cut = |empties: usize| {
+        let mut bytes = frame(TEXT & !FINAL, begin);
+        for _ in 0..empties {
+            bytes.extend(frame(0x00, b""));
+        }
+        bytes
+    };
+    // The flood goes on for as long as the server takes it in: it must not wait for the end of the message.
+    let mut stream = server.raw("/ws/dashboard/?user=1", None).await;
+    let (mut reading, mut writing) = stream.split();
+    let flood = async { while writing.write_all(&cut(1_000)).await.is_ok() {} };
+    let mut came = Vec::new();
+    let end_of_it = async { tokio::time::timeout(PATIENCE, reading.read_to_end(&mut came)).await };
+    tokio::select! {
+        ended = end_of_it => drop(ended.expect("the flood was not ended")),
+        () = flood => {}
+    }
+    server.sessions(0).await;
+    assert_closes_with(&server, 1008, ("empty fragments", &cut(129))).await;
+
+    let mut stream = server.raw("/ws/dashboard/?user=1", None).await;
+    let whole = [cut(128), frame(FINAL, end)].concat();
+    stream.write_all(&whole).await.expect("sent");
+    let answer = crate::harness::read_until(&mut stream, b"}").await;
+    assert!(answer.contains("heartbeat_response"), "{answer}");
+}

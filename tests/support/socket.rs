@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, handshake::client::Request},
+    tungstenite::{Error, Message, client::IntoClientRequest, error::ProtocolError, handshake::client::Request},
 };
 
 static MARKERS: AtomicU64 = AtomicU64::new(0);
@@ -191,10 +191,18 @@ impl Socket {
         }
     }
 
-    /// Skips frames up to the server's close, says goodbye in turn: the code and the reason.
+    /// Skips frames up to the server's close, says goodbye in turn: the code and the reason. As in a browser, 1006 stands for
+    /// an end without a close frame.
     pub async fn closed(&mut self) -> (u16, Value) {
         loop {
-            if let Message::Close(frame) = self.next_message().await {
+            let message = match tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("an end in time") {
+                Some(Ok(message)) => message,
+                Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                    return (1006, Value::Null);
+                }
+                Some(Err(error)) => panic!("neither a message nor an end: {error}"),
+            };
+            if let Message::Close(frame) = message {
                 let frame = frame.expect("a close code");
                 while let Some(Ok(_)) = self.stream.next().await {}
                 // As a browser does; the server waits for it.
