@@ -51,7 +51,7 @@ fn usage_errors_exit_with_64_and_say_what_would_be_right() {
         (&["token", "--user", "1", "--ttl", "soon"], "15m"),
         (&["token", "--user", "1", "--dev", "--tenant", "acme"], "no key in auth.jwt may sign for tenant acme"),
         (&["key"], "new"),
-        (&["key", "new", "--scopes", "write"], "publish, read, admin, tickets and backup"),
+        (&["key", "new", "--scopes", "write"], "publish, read, admin, tickets, backup and cluster"),
         (&["config", "check"], "<FILE>"),
         (&["ping", "--url", "localhost:8000"], "http://host:port"),
         (&["import", "dump.json", "--level", "a=loud"], "THEIRS=OURS"),

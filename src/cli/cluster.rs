@@ -27,7 +27,7 @@ const STATUS: &str = "/api/v1/cluster";
 const MEMBERS: &str = "/api/v1/cluster/members";
 
 #[derive(Args, Debug)]
-#[command(after_help = "The API key needs the scope admin. A server in development mode takes the key dev.")]
+#[command(after_help = "The API key needs the scope cluster. A server in development mode takes the key dev.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     server: Server,

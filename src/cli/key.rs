@@ -12,7 +12,7 @@ pub(super) enum Command {
 
 #[derive(Args, Debug)]
 pub(super) struct New {
-    /// What it may do: publish, read, admin, tickets; backup, which copies everything of every tenant.
+    /// What it may do: publish, read, admin, tickets; and two that are no tenant's: backup copies everything, cluster changes members.
     #[arg(long, value_delimiter = ',', default_value = "publish,read", value_parser = scope)]
     scopes: Vec<Scope>,
     /// Whose data it may touch.
@@ -24,7 +24,7 @@ pub(super) struct New {
 }
 
 fn scope(name: &str) -> Result<Scope, String> {
-    Scope::parse(name).ok_or_else(|| "the scopes are publish, read, admin, tickets and backup".to_owned())
+    Scope::parse(name).ok_or_else(|| "the scopes are publish, read, admin, tickets, backup and cluster".to_owned())
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {

@@ -56,6 +56,8 @@ pub enum Scope {
     Tickets,
     /// Copy everything of every tenant: for whoever runs the server. Of no use with, and not part of, any other scope.
     Backup,
+    /// Look after the cluster, which is no tenant's: its members, their addresses, who leads. Part of no other scope.
+    Cluster,
 }
 
 impl Default for Auth {
@@ -85,7 +87,7 @@ impl ApiKey {
 
 impl Scope {
     /// Every scope, in the order people write them.
-    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Admin, Self::Tickets, Self::Backup];
+    pub const ALL: [Self; 6] = [Self::Publish, Self::Read, Self::Admin, Self::Tickets, Self::Backup, Self::Cluster];
 
     /// Its name in configuration and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -95,6 +97,7 @@ impl Scope {
             Self::Admin => "admin",
             Self::Tickets => "tickets",
             Self::Backup => "backup",
+            Self::Cluster => "cluster",
         }
     }
 

@@ -187,8 +187,12 @@ pub const JWKS_RETRY: Duration = Duration::from_secs(30);
 pub const JWKS_MISS_INTERVAL: Duration = Duration::from_secs(10);
 /// Largest configuration file.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// How long a refusal of the app is kept: whoever signs in meanwhile with the same cookie waits no longer than that.
+pub const WEBHOOK_REFUSAL_TIME: Duration = Duration::from_secs(2);
+/// Refusals that are kept at once.
+pub const WEBHOOK_REFUSALS_MAX: usize = 4_096;
 /// Headers of one handshake that go to the webhook, in bytes.
-pub const FORWARDED_BYTES_MAX: usize = 16 << 10;
+pub const FORWARDED_BYTES_MAX: usize = 8 << 10;
 /// Largest answer of the webhook.
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Calls of the webhook under way for handshakes; more wait their turn, as long as an answer may take.

@@ -287,7 +287,7 @@ tenants = ["default"]                 # whom it may sign for"#,
             example: r#"[[auth.api_keys]]
 id = "backend"                        # a name for logs
 hash = "<64 hexadecimal digits>"      # SHA-256 of the key
-scopes = ["publish", "read"]          # publish, read, admin, tickets, backup
+scopes = ["publish", "read"]          # publish, read, admin, tickets, backup, cluster
 tenant = "default""#,
             is_same: |a, b| a.auth.api_keys == b.auth.api_keys,
             read: read_api_keys,

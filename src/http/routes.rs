@@ -10,7 +10,7 @@ use super::{
     openapi::{self, Operation},
     request::Request,
 };
-use crate::config::Scope::{self, Admin, Backup, Publish, Read, Tickets};
+use crate::config::Scope::{self, Admin, Backup, Cluster, Publish, Read, Tickets};
 use std::{future::Future, pin::Pin};
 
 /// Where the server API stands.
@@ -78,7 +78,7 @@ pub(super) const ROUTES: &[Route] = routes! {
     GET "/stats" Read calls::stats, stats::STATS;
     GET "/ingest" Publish ingest::open, ingest::OPERATION;
     GET "/openapi.json" Read openapi::serve, openapi::DOCUMENT_OPERATION;
-    GET "/cluster" Admin calls::cluster::status, cluster::STATUS;
-    POST "/cluster/members" Admin calls::cluster::add, cluster::ADD;
-    DELETE "/cluster/members/{node}" Admin calls::cluster::remove, cluster::REMOVE;
+    GET "/cluster" Cluster calls::cluster::status, cluster::STATUS;
+    POST "/cluster/members" Cluster calls::cluster::add, cluster::ADD;
+    DELETE "/cluster/members/{node}" Cluster calls::cluster::remove, cluster::REMOVE;
 };

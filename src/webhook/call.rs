@@ -112,6 +112,12 @@ impl Webhook {
         metrics::histogram!(WEBHOOK_SECONDS).record(begun.elapsed().as_secs_f64());
         let understood = answered.and_then(|answer| match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
+            // The app, or a proxy before it, finds fault with what this caller sent: that is held against nobody else.
+            StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Ok(None),
             _ => answer.ok().map(|answer| Some(answer.body)),
         });
         let failure = match understood {
@@ -125,7 +131,11 @@ impl Webhook {
             }
             Err(failure) => failure,
         };
-        self.inner.breaker.lock().failed(Instant::now());
+        match failure {
+            // It answers, so it is there: what it answers is wrong for all who ask, and costs it little.
+            CallError::Status(300..=499) => self.inner.breaker.lock().answered(),
+            _ => self.inner.breaker.lock().failed(Instant::now()),
+        }
         let hint = match failure {
             CallError::Status(300..=399) => {
                 "; redirects are not followed: answer 401 or 403 for a session that is not signed in"
@@ -170,7 +180,10 @@ async fn fly(listed: Listed, forwarded: Forwarded, (why, land): (Why, watch::Sen
     match &outcome {
         Outcome::Yes(known) => webhook.inner.book.lock().keep(fingerprint, known.clone()),
         // Whoever lives on an earlier yes has to go.
-        Outcome::No => webhook.inner.book.lock().condemn(&fingerprint, Close::TokenExpired),
+        Outcome::No => {
+            webhook.inner.refusals.lock().note(fingerprint, Instant::now());
+            webhook.inner.book.lock().condemn(&fingerprint, Close::TokenExpired);
+        }
         Outcome::Trouble => {}
     }
     // Off the list first: who comes from now on finds the answer in the book.

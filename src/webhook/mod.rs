@@ -12,6 +12,7 @@
 mod book;
 mod breaker;
 mod call;
+mod refusals;
 mod watch;
 
 use crate::{
@@ -27,6 +28,7 @@ use book::{Book, Known};
 use breaker::Breaker;
 use call::{Flight, Outcome};
 use parking_lot::Mutex;
+use refusals::Refusals;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
@@ -45,6 +47,7 @@ struct Inner {
     grace: Duration,
     book: Mutex<Book>,
     breaker: Mutex<Breaker>,
+    refusals: Mutex<Refusals>,
     flights: Mutex<HashMap<Fingerprint, Flight>>,
     /// Places for calls of handshakes, and of open sockets: neither can starve the other.
     calls: Semaphore,
@@ -97,6 +100,7 @@ impl Webhook {
             grace: Duration::from_secs(settings.grace_seconds),
             book: Mutex::default(),
             breaker: Mutex::default(),
+            refusals: Mutex::default(),
             flights: Mutex::default(),
             calls: Semaphore::new(WEBHOOK_CALLS_MAX),
             rechecks: Arc::new(Semaphore::new(WEBHOOK_RECHECKS_MAX)),
@@ -113,6 +117,7 @@ impl Webhook {
         let kept = self.inner.book.lock().answer(&forwarded.fingerprint, Instant::now());
         let outcome = match kept {
             Some(known) => Outcome::Yes(known),
+            None if self.inner.refusals.lock().has(&forwarded.fingerprint, Instant::now()) => Outcome::No,
             None => self.ask(&forwarded, call::Why::Handshake).await,
         };
         match outcome {

@@ -35,6 +35,11 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("read", "GET", "/presence"),
     ("read", "GET", "/users/1/presence"),
     ("read", "GET", "/stats"),
+    ("read", "GET", "/openapi.json"),
+    ("admin", "POST", "/import"),
+    ("cluster", "GET", "/cluster"),
+    ("cluster", "POST", "/cluster/members"),
+    ("cluster", "DELETE", "/cluster/members/2"),
 ];
 
 #[tokio::test]
@@ -44,6 +49,7 @@ async fn every_call_needs_a_key_with_its_scope() {
         ("read", &["read"], "default"),
         ("admin", &["admin"], "default"),
         ("tickets", &["tickets"], "default"),
+        ("cluster", &["cluster"], "default"),
     ])
     .start();
     for &(scope, method, path) in CALLS {
@@ -55,7 +61,7 @@ async fn every_call_needs_a_key_with_its_scope() {
             assert_eq!(got.error(), (401, "unauthorized".into(), None), "{method} {path} {key:?}");
             assert!(!got.text.contains("sesame"), "the key is in {got:?}");
         }
-        for key in ["publish", "read", "admin", "tickets"] {
+        for key in ["publish", "read", "admin", "tickets", "cluster"] {
             let got = Caller::new(&server, key).call(method, path, "{}").await;
             if key == scope {
                 assert!(![401, 403].contains(&got.status), "{method} {path} {key}: {got:?}");

@@ -73,6 +73,26 @@ async fn whatever_is_no_answer_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_one_request_is_held_against_nobody_else() {
+    let app = App::start().await;
+    let server = app.options().start();
+    // More than the circuit breaker takes, were they failures of the app.
+    for (nth, status) in [400, 413, 414, 422, 431].into_iter().cycle().take(20).enumerate() {
+        let cookie = format!("sessionid=odd-{nth}");
+        app.answer(&cookie, Reply::Json(status, json!({})));
+        assert_eq!(refused(with_cookie(&server, "/ws/dashboard/", &cookie)).await, forbidden(), "{status}");
+        let honest = format!("sessionid=honest-{nth}");
+        app.answer(&honest, Reply::user(ALICE, 300));
+        greeted(with_cookie(&server, "/ws/dashboard/", &honest), ALICE).await;
+    }
+    // What no app would take is not sent to it.
+    let asked = app.heads().len();
+    let fat = format!("sessionid={}", "x".repeat(9 << 10));
+    assert_eq!(refused(with_cookie(&server, "/ws/dashboard/", &fat)).await, forbidden());
+    assert_eq!(app.heads().len(), asked, "the app was asked");
+}
+
+#[tokio::test]
 async fn an_app_that_is_away_is_left_alone_and_found_again() {
     let app = App::start().await;
     app.answer(COOKIE, Reply::user(ALICE, 300));
@@ -152,7 +172,7 @@ async fn an_app_that_flaps_ends_a_socket_when_it_says_no_and_not_when_it_says_no
         assert_eq!(alice.ask("heartbeat").await["type"], "heartbeat_response");
     }
     app.answer(COOKIE, Reply::nobody());
-    assert_eq!(alice.closed().await.0, 1008);
+    assert_eq!(alice.closed().await.0, 1006);
     app.answer(COOKIE, Reply::user(ALICE, 1));
     greeted(with_cookie(&server, "/ws/dashboard/", COOKIE), ALICE).await;
 }

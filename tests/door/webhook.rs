@@ -124,7 +124,7 @@ async fn who_signs_out_of_the_app_is_out_at_the_next_check_and_nobody_else_is() 
     }
     // The same cookie, but somebody else's now.
     app.answer(OTHER, Reply::user(ROOT, 1));
-    assert_eq!(bob.closed().await.0, 1008);
+    assert_eq!(bob.closed().await.0, 1006);
     greeted(with_cookie(&server, "/ws/dashboard/admin/", OTHER), ROOT).await;
 }
 
