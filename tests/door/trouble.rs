@@ -174,5 +174,9 @@ async fn an_app_that_flaps_ends_a_socket_when_it_says_no_and_not_when_it_says_no
     app.answer(COOKIE, Reply::nobody());
     assert_eq!(alice.closed().await.0, 1006);
     app.answer(COOKIE, Reply::user(ALICE, 1));
-    greeted(with_cookie(&server, "/ws/dashboard/", COOKIE), ALICE).await;
+    // The refusal is kept for a moment.
+    until("let in again", || async {
+        (socket::status(with_cookie(&server, "/ws/dashboard/", COOKIE)).await == 101).then_some(())
+    })
+    .await;
 }
