@@ -55,6 +55,15 @@ async fn below_the_reserve_changes_are_refused_and_reads_sockets_and_events_go_o
     server.start();
     assert_refuses_changes(&server.api()).await;
     assert_goes_on(&server).await;
+    support::until("it is said", || async {
+        server.log().contains("the disk is full: nothing more is stored").then_some(())
+    })
+    .await;
+    let metrics = server.api().text("/metrics").await;
+    assert!(
+        metrics.contains("\ncarillon_disk_full 1\n") && metrics.contains("\ncarillon_disk_free_bytes "),
+        "{metrics}"
+    );
     server.kill();
     server.set("STORAGE__RESERVE_BYTES", 1 << 20);
     server.start();
@@ -159,7 +168,8 @@ async fn a_disk_that_is_used_up_without_a_reserve_still_ends_in_refusals_and_los
     let mut server = options.data_dir(&disk.path().join("data")).start();
     disk.fill(12 << 20);
     let answered = notify_until_full(&server.api()).await;
-    assert!(answered > 100, "there was room for more than {answered}");
+    // How much the tables take for each depends on when they are flushed.
+    assert!(answered > 20, "there was room for more than {answered}");
     for _ in 0..2 {
         let kept = inbox::of(&server.api(), "1").await;
         let titles: Vec<_> = kept.values().map(|item| item["title"].as_str().expect("a title").to_owned()).collect();

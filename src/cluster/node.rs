@@ -80,6 +80,10 @@ pub struct Figures {
     pub log_entries: u64,
     /// Bytes of the tables on disk.
     pub table_bytes: u64,
+    /// Bytes that are free on the disk, without those that the ballast holds; 0 if the system cannot say.
+    pub disk_free_bytes: u64,
+    /// Whether there is so little room that nothing more is stored.
+    pub disk_is_full: bool,
     /// Bytes of the newest snapshot.
     pub snapshot_bytes: u64,
     /// Since the newest snapshot was written, if there is one.
@@ -202,6 +206,8 @@ impl Node {
             log_bytes: self.log.bytes(),
             log_entries: entries.end.saturating_sub(entries.start),
             table_bytes: self.tables.disk_bytes().unwrap_or(0),
+            disk_free_bytes: self.log.room().unwrap_or(0),
+            disk_is_full: self.leadership.disk_is_full(),
             snapshot_bytes: snapshot.as_ref().map_or(0, |file| file.bytes),
             // A clock that was set back makes it new.
             snapshot_age: written.map(|at| at.elapsed().unwrap_or_default()),

@@ -49,6 +49,8 @@ impl Api {
         set(names::LOG_BYTES, figures.log_bytes);
         set(names::LOG_ENTRIES, figures.log_entries);
         set(names::TABLES_BYTES, figures.table_bytes);
+        set(names::DISK_FREE_BYTES, figures.disk_free_bytes);
+        set(names::DISK_FULL, figures.disk_is_full.into());
         set(names::SNAPSHOT_BYTES, figures.snapshot_bytes);
         set(names::SNAPSHOT_AGE_SECONDS, figures.snapshot_age.unwrap_or_default().as_secs());
         set(names::PRESENCE_USERS_ONLINE, self.inner.records.online() as u64);

@@ -42,6 +42,10 @@ pub const TABLES_BYTES: &str = "carillon_tables_bytes";
 pub const SNAPSHOT_BYTES: &str = "carillon_snapshot_bytes";
 /// Age of the newest snapshot.
 pub const SNAPSHOT_AGE_SECONDS: &str = "carillon_snapshot_age_seconds";
+/// Bytes that are free on the disk of the data directory, without those that the ballast holds.
+pub const DISK_FREE_BYTES: &str = "carillon_disk_free_bytes";
+/// 1 while there is so little room that nothing more is stored, else 0.
+pub const DISK_FULL: &str = "carillon_disk_full";
 /// Users online.
 pub const PRESENCE_USERS_ONLINE: &str = "carillon_presence_users_online";
 /// Links to peers that are up, by `kind`.
@@ -134,6 +138,8 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     FSYNC_SECONDS Seconds SECONDS, [], "Duration of fdatasync.";
     LOG_BYTES Gauge BYTES, [], "Bytes of the log on disk.";
     LOG_ENTRIES Gauge None, [], "Entries of the log.";
+    DISK_FREE_BYTES Gauge BYTES, [], "Bytes that are free on the disk of the data directory, without those that the ballast holds.";
+    DISK_FULL Gauge None, [], "1 while there is so little room that nothing more is stored, else 0.";
     TABLES_BYTES Gauge BYTES, [], "Bytes of the tables on disk.";
     SNAPSHOT_BYTES Gauge BYTES, [], "Bytes of the newest snapshot.";
     SNAPSHOT_AGE_SECONDS Gauge SECONDS, [], "Age of the newest snapshot.";

@@ -22,6 +22,7 @@ impl Node {
     pub(super) async fn keep_house(self, settings: config::Storage, shutdown: CancellationToken) {
         let mut checkpoint_of = 0;
         let mut not_before = Instant::now();
+        let mut was_full = false;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -30,6 +31,7 @@ impl Node {
             // Before anything below needs space.
             let log = self.log.clone();
             let _ = tokio::task::spawn_blocking(move || log.keep_ballast()).await;
+            was_full = self.note_room(was_full);
             let applied = self.applied_index();
             if applied >= checkpoint_of + CHECKPOINT_ENTRIES {
                 checkpoint_of = applied;
@@ -44,6 +46,22 @@ impl Node {
             self.cut_log().await;
             self.note_installed().await;
         }
+    }
+
+    /// Says once that the disk is full, and once that it is over; whether it is full now.
+    fn note_room(&self, was_full: bool) -> bool {
+        let is_full = self.leadership.disk_is_full();
+        let free_bytes = self.log.room().unwrap_or(0);
+        if is_full && !was_full {
+            tracing::error!(
+                free_bytes,
+                data_dir = %self.data_dir.display(),
+                "the disk is full: nothing more is stored until there is room; reads, open sockets and events go on"
+            );
+        } else if was_full && !is_full {
+            tracing::info!(free_bytes, "the disk has room again: changes are stored as before");
+        }
+        is_full
     }
 
     /// A snapshot from a peer is taken in once the log goes on behind it.
