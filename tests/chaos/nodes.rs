@@ -70,7 +70,7 @@ impl Cluster {
             .by_way_of(plug.as_ref().map(Plug::prefix).unwrap_or_default())
             .set(
                 "AUTH__API_KEYS",
-                format!(r#"[{{id = "dev", hash = "{hash}", scopes = ["publish", "read", "admin"]}}]"#),
+                format!(r#"[{{id = "dev", hash = "{hash}", scopes = ["publish", "read", "admin", "cluster"]}}]"#),
             )
             .set("AUTH__JWT", format!(r#"[{{id = "{KEY_ID}", secret = "{SECRET}"}}]"#))
             .set("CLUSTER__PLAINTEXT", true)
