@@ -13,13 +13,24 @@ Each call is one HTTP request on a connection that is kept. A durable call that 
 429, 503) is made again with the same Idempotency-Key, so a retry never creates anything twice. A call that is not stored
 (broadcast, multicast) is made again only when the server says that it never happened.
 
+A connection that the server has closed meanwhile is opened again before anything is written to it. After a `fork()` each
+process opens connections of its own, so a client may be made before a server forks its workers.
+
+`Decimal`, dates, times, `UUID` and Django's lazy strings are sent as Django's own JSON encoder has them. NaN and infinite numbers
+are no JSON: they raise `ValueError`, which names the place.
+
 A client is for one thread; make one for each.
 """
 
 import collections
+import datetime
+import decimal
 import http.client
 import json
+import math
+import os
 import random
+import select
 import time
 import urllib.parse
 import uuid
@@ -43,6 +54,7 @@ class Carillon:
     def __init__(self, url, api_key, timeout=10.0):
         urls = [url] if isinstance(url, str) else url
         self._connections = collections.deque(_connection(one, timeout) for one in urls)
+        self._process = os.getpid()
         if not self._connections:
             raise ValueError("the address of a server is needed")
         # So that backends which start together spread over the nodes.
@@ -108,7 +120,7 @@ class Carillon:
         headers = dict(self._headers)
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
-        payload = None if body is None else json.dumps(body).encode()
+        payload = None if body is None else _encode(body)
         may_repeat = idempotency_key is not None or method == "GET"
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -128,7 +140,13 @@ class Carillon:
                 time.sleep(_wait(attempt, later.seconds))
 
     def _once(self, method, path, payload, headers):
+        if self._process != os.getpid():
+            # Another process answers what is asked on the connections that were open before the fork.
+            self._process = os.getpid()
+            self.close()
         connection = self._connections[0]
+        if _is_stale(connection):
+            connection.close()
         connection.request(method, path, payload, headers)
         response = connection.getresponse()
         text = response.read()
@@ -154,6 +172,56 @@ def _connection(url, timeout):
         raise ValueError(f"{url!r} is no server: write http://host:port or https://host")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     return kind(parts.hostname, parts.port, timeout=timeout)
+
+
+def _is_stale(connection):
+    """Whether there is something to read before anything was asked: the end, most likely."""
+    if connection.sock is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _encode(body):
+    try:
+        return json.dumps(body, default=_plain, allow_nan=False).encode()
+    except ValueError:
+        place = _not_a_number(body, "")
+        if place is None:
+            raise
+        raise ValueError(f"{place} is NaN or infinite, which JSON cannot say: send null or a string") from None
+
+
+def _not_a_number(value, place):
+    """Where a NaN or an infinite number stands in what is to be sent; `None` if there is none."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    if isinstance(value, dict):
+        parts = ((f"{place}.{key}" if place else str(key), part) for key, part in value.items())
+    elif isinstance(value, (list, tuple)):
+        parts = ((f"{place}[{index}]", part) for index, part in enumerate(value))
+    else:
+        return None
+    return next((found for name, part in parts if (found := _not_a_number(part, name)) is not None), None)
+
+
+def _plain(value):
+    """What JSON has no form for, as Django's encoder writes it."""
+    if isinstance(value, datetime.datetime):
+        text = value.isoformat()
+        if value.microsecond:
+            text = text[:23] + text[26:]
+        return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, datetime.time):
+        if value.utcoffset() is not None:
+            raise ValueError("a time with a time zone has no JSON form: send a datetime")
+        return value.isoformat(timespec="milliseconds") if value.microsecond else value.isoformat()
+    if isinstance(value, (decimal.Decimal, uuid.UUID)) or type(value).__name__ == "__proxy__":
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
 def _part(user_id):

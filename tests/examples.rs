@@ -40,6 +40,18 @@ async fn the_python_client_says_what_was_refused() {
 }
 
 #[tokio::test]
+async fn the_python_client_outlives_idle_connections_and_forks_and_names_what_json_cannot_say() {
+    let server = Server::dev();
+    let url = format!("http://{}", server.address());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examples/client.py");
+    for part in ["idle", "fork", "values"] {
+        let output = Command::new("python3").arg(&script).arg(example("")).args([&url, part]).output();
+        let output = output.expect("python3 starts");
+        assert!(output.status.success(), "{part}: {}", text(&output));
+    }
+}
+
+#[tokio::test]
 async fn the_shell_example_reads_back_what_it_sent() {
     let server = Server::dev();
     let mut shell = Command::new("sh");
