@@ -122,8 +122,10 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
         one_of(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
             one_of(&mut terminate, &mut interrupt).await;
-            super::complain("stopped at once: a second signal came while draining");
-            std::process::exit(i32::from(Exit::Internal.code()));
+            super::complain(
+                "stopped at once, as a second signal asked: sockets were cut, nothing that was stored is lost",
+            );
+            std::process::exit(i32::from(Exit::Done.code()));
         });
     })
 }

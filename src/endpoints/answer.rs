@@ -67,6 +67,11 @@ async fn change_if(
     .await;
     match outcome {
         Ok(()) => Answer::Reply(done),
+        // Sockets have no idempotency keys, and need none: what is marked twice is marked.
+        Err(error @ ProposeError::OutcomeUnknown) => {
+            let message = "the outcome is unknown: it may have happened; send it again, which is harmless";
+            Answer::Reply(frames::error(error.code(), message))
+        }
         Err(error) => Answer::Reply(frames::error(error.code(), &error.to_string())),
     }
 }

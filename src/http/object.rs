@@ -4,7 +4,7 @@
 
 use super::{
     ApiError,
-    openapi::{Field, Kind},
+    openapi::{Field, Kind, kind},
 };
 use crate::{config::limits::JSON_DEPTH_MAX, protocol::UserId};
 use serde::{
@@ -106,11 +106,7 @@ impl Object {
     pub(super) fn optional_integer(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
         let (field, raw) = self.take(name)?;
         let Some(raw) = raw else { return Ok(None) };
-        let number = serde_json::from_str(raw.get()).map_err(|_| {
-            ApiError::invalid(name, format!("{name} must be {}, not {}", field.kind.described(), shown(raw.get())))
-        })?;
-        field.kind.check_number(name, number)?;
-        Ok(Some(number))
+        read_integer(name, &field.kind, &raw).map(Some)
     }
 
     /// An object that must be there, as text.
@@ -199,6 +195,14 @@ impl Object {
             }
         }
     }
+}
+
+/// An integer within the bounds of its kind: a number without a fraction, however it is written.
+pub(super) fn read_integer(name: &str, kind: &Kind, raw: &RawValue) -> Result<u64, ApiError> {
+    let wrong = || ApiError::invalid(name, format!("{name} must be {}, not {}", kind.described(), shown(raw.get())));
+    let number = serde_json::from_str(raw.get()).ok().as_ref().and_then(kind::integer).ok_or_else(wrong)?;
+    kind.check_number(name, number)?;
+    Ok(number)
 }
 
 /// Any JSON, as text: 400 when it is none.

@@ -5,7 +5,7 @@ use super::{
     metrics::End,
     reader::Inbound,
     resume::{self, Step},
-    task::{House, Stay, Task, expiry},
+    task::{House, Task, expiry},
 };
 use crate::{
     auth::{Identity, Refusal},
@@ -75,8 +75,9 @@ impl<P: Send + 'static> Task<P> {
 
     /// A new token for the session's user prolongs the session.
     pub(super) async fn refresh(&mut self, token: Token, id: Option<String>) -> Option<Close> {
-        let Stay { session, house, .. } = &self.stay;
-        let renewed = renew((session, house), &token).await;
+        let (session, house) = (self.stay.session.clone(), self.stay.house.clone());
+        // Its key may have to be fetched: what comes meanwhile is written.
+        let renewed = self.while_writing(renew((&session, &house), &token)).await;
         let frame = match &renewed {
             Ok(expires_at) => frames::refreshed(*expires_at),
             Err(NotRenewed::Bad(why)) => frames::error("bad_token", why),

@@ -22,6 +22,8 @@ pub(super) enum Outcome {
     Yes(Known),
     /// It says that it doesn't.
     No,
+    /// It, or a proxy before it, finds fault with what was sent: no answer about who it is.
+    Misfit,
     /// It said nothing that can be used; the log says why.
     Trouble,
 }
@@ -112,12 +114,6 @@ impl Webhook {
         metrics::histogram!(WEBHOOK_SECONDS).record(begun.elapsed().as_secs_f64());
         let understood = answered.and_then(|answer| match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(None),
-            // The app, or a proxy before it, finds fault with what this caller sent: that is held against nobody else.
-            StatusCode::BAD_REQUEST
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::URI_TOO_LONG
-            | StatusCode::UNPROCESSABLE_ENTITY
-            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Ok(None),
             _ => answer.ok().map(|answer| Some(answer.body)),
         });
         let failure = match understood {
@@ -129,12 +125,16 @@ impl Webhook {
                 self.inner.breaker.lock().answered();
                 return self.judge(&body, (asked, begun, epoch), &forwarded.fingerprint);
             }
+            // What is wrong with one request is held against nobody else.
+            Err(CallError::Status(status @ (400 | 413 | 414 | 422 | 431))) => {
+                tracing::debug!(url = %self.inner.client.target(), status, "the app finds fault with a handshake's headers");
+                return (Outcome::Misfit, "misfit");
+            }
             Err(failure) => failure,
         };
-        match failure {
-            // It answers, so it is there: what it answers is wrong for all who ask, and costs it little.
-            CallError::Status(300..=499) => self.inner.breaker.lock().answered(),
-            _ => self.inner.breaker.lock().failed(Instant::now()),
+        // The breaker is about the app's own state. An answer that it should not give is no sign of either.
+        if !matches!(failure, CallError::Status(300..=499)) {
+            self.inner.breaker.lock().failed(Instant::now());
         }
         let hint = match failure {
             CallError::Status(300..=399) => {
@@ -184,6 +184,7 @@ async fn fly(listed: Listed, forwarded: Forwarded, (why, land): (Why, watch::Sen
             webhook.inner.refusals.lock().note(fingerprint, Instant::now());
             webhook.inner.book.lock().condemn(&fingerprint, Close::TokenExpired);
         }
+        Outcome::Misfit => webhook.inner.refusals.lock().note(fingerprint, Instant::now()),
         Outcome::Trouble => {}
     }
     // Off the list first: who comes from now on finds the answer in the book.

@@ -122,7 +122,7 @@ impl Webhook {
         };
         match outcome {
             Outcome::Yes(known) => Ok(Vouch { forwarded, known }),
-            Outcome::No => Err(NotVouched::Refused),
+            Outcome::No | Outcome::Misfit => Err(NotVouched::Refused),
             Outcome::Trouble => Err(NotVouched::Unavailable),
         }
     }

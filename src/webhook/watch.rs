@@ -77,7 +77,8 @@ impl Webhook {
             }
             // The call itself has seen to it.
             Outcome::No => {}
-            Outcome::Trouble => {
+            // A fault that the app finds with every request, after a bad deployment, throws nobody out at once.
+            Outcome::Misfit | Outcome::Trouble => {
                 let mut book = self.inner.book.lock();
                 if book.ran_out(fingerprint, self.inner.grace, Instant::now()) {
                     book.condemn(fingerprint, Close::TokenExpired);

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Cluster, free_addresses, notification, options, titles},
-    support::{Api, User, until},
+    support::{Api, User, until, v1::V1Socket},
 };
 use reqwest::Method;
 use std::{fs, path::Path};
@@ -47,7 +47,7 @@ async fn a_node_that_was_away_for_long_gets_a_snapshot_and_its_sessions_are_told
     };
     let mut cluster = tokio::task::block_in_place(|| Cluster::start_with(small));
     let away = cluster.others(cluster.leader().await)[0];
-    let mut socket = cluster.nodes[away].greeted("/ws/notifications/", User::named("1")).await;
+    let mut socket = V1Socket::greeted(&cluster.nodes[away], "/ws/notifications/", User::named("1")).await;
     cluster.nodes[away].pause();
     let leader = cluster.leader().await;
     let api = cluster.api(leader);

@@ -117,7 +117,8 @@ async fn a_ticket_is_good_for_what_it_is_bound_to_and_a_refusal_does_not_spend_i
 #[tokio::test]
 async fn a_session_lasts_as_long_as_its_ticket_says() {
     let server = Server::dev();
-    let short = ticket(&server, &json!({"user_id": 1, "session_seconds": 1})).await;
+    // A number without a fraction is an integer, however it is written.
+    let short = ticket(&server, &json!({"user_id": 1, "session_seconds": 1.0})).await;
     let mut alice = greeted(with_ticket(&server, "/ws/dashboard/", &short), ALICE).await;
     assert_eq!(alice.closed().await, (1006, serde_json::Value::Null));
 }

@@ -160,6 +160,19 @@ async fn when_the_grace_time_ends_so_do_sockets_that_nobody_vouches_for() {
 }
 
 #[tokio::test]
+async fn an_app_that_finds_fault_with_every_request_throws_nobody_out_at_once() {
+    let app = App::start().await;
+    app.answer(COOKIE, Reply::user(ALICE, 1));
+    let server = app.options().set("AUTH__WEBHOOK_GRACE_SECONDS", 3_600).start();
+    let mut alice = greeted(with_cookie(&server, "/ws/dashboard/", COOKIE), ALICE).await;
+    app.answer(COOKIE, Reply::Json(400, json!({})));
+    let calls = app.asked(COOKIE);
+    // It is asked for the second time only when the first answer has been dealt with.
+    until("it is asked twice", || async { (app.asked(COOKIE) > calls + 1).then_some(()) }).await;
+    assert_eq!(alice.ask("heartbeat").await["type"], "heartbeat_response");
+}
+
+#[tokio::test]
 async fn an_app_that_flaps_ends_a_socket_when_it_says_no_and_not_when_it_says_nothing() {
     let app = App::start().await;
     app.answer(COOKIE, Reply::user(ALICE, 1));

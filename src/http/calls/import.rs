@@ -6,10 +6,10 @@ use crate::{
     http::{
         ApiError, Object,
         answer::Answer,
-        object::{missing, pairs, shown, string},
+        object::{missing, pairs, read_integer, shown, string},
         openapi::{
             Field, Kind, Operation,
-            kind::{self, COUNT, TEXT},
+            kind::{COUNT, TEXT},
         },
         request::Request,
     },
@@ -114,7 +114,7 @@ impl Import {
     /// `{reserve?, records: [{kind, …}…]}`
     pub(super) fn read(object: &mut Object) -> Result<Self, ApiError> {
         let reserve = match object.optional_value("reserve")? {
-            Some(raw) => integer("reserve", &RESERVE, &raw)?,
+            Some(raw) => read_integer("reserve", &RESERVE, &raw)?,
             None => 0,
         };
         let rows = object.array("records")?;
@@ -169,7 +169,7 @@ fn record(row: &RawValue) -> Result<ImportRecord, ApiError> {
             is_staff: object.optional_bool("is_staff")?.unwrap_or(false),
         }),
         "notification" => ImportRecord::Notification(ImportNotification {
-            key: integer("key", &KEY, &object.value("key")?)?,
+            key: read_integer("key", &KEY, &object.value("key")?)?,
             user: object.user("user_id")?,
             title: object.string("title")?,
             message: object.string("message")?,
@@ -189,13 +189,6 @@ fn record(row: &RawValue) -> Result<ImportRecord, ApiError> {
     };
     object.finish()?;
     Ok(record)
-}
-
-fn integer(name: &str, kind: &Kind, raw: &RawValue) -> Result<u64, ApiError> {
-    let wrong = || ApiError::invalid(name, format!("{name} must be {}, not {}", kind.described(), shown(raw.get())));
-    let number = serde_json::from_str(raw.get()).ok().as_ref().and_then(kind::integer).ok_or_else(wrong)?;
-    kind.check_number(name, number)?;
-    Ok(number)
 }
 
 fn time(name: &str, text: &str) -> Result<Timestamp, ApiError> {
