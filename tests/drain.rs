@@ -59,7 +59,11 @@ async fn while_draining_it_is_alive_but_not_ready_and_takes_no_new_sockets() {
 #[tokio::test]
 async fn a_second_sigterm_ends_it_at_once() {
     let mut server = Options::default().set("DRAIN__SECONDS", 600).start();
-    let mut sockets = [server.greeted("/ws/dashboard/", ALICE).await, server.greeted("/ws/dashboard/", BOB).await];
+    // More than one of each user: the first of each shard is sent away at once.
+    let mut sockets = Vec::new();
+    for user in [ALICE, BOB, ALICE, BOB] {
+        sockets.push(server.greeted("/ws/dashboard/", user).await);
+    }
     let api = server.api();
     server.terminate();
     support::until("draining", || async { (api.get_root("/readyz").await.status == 503).then_some(()) }).await;
