@@ -5,7 +5,7 @@ use crate::{
     Result,
     child::Server,
     http::Caller,
-    receiver::{Tallies, open, receive},
+    receiver::{ENDPOINTS, Tallies, open, receive},
     report::Report,
 };
 use std::{
@@ -15,14 +15,6 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-const ENDPOINTS: [&str; 6] = [
-    "/ws/dashboard/",
-    "/ws/dashboard/admin/",
-    "/ws/subscriptions/",
-    "/ws/subscriptions/admin/",
-    "/ws/notifications/",
-    "/ws/presence/",
-];
 const TRAFFIC_BYTES: usize = 32 << 10;
 /// Events that make up what each connection receives.
 const EVENTS: usize = 16;

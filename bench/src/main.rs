@@ -6,6 +6,7 @@
 
 mod catch_up;
 mod child;
+mod churn;
 mod cluster;
 mod failover;
 mod fanout;
@@ -94,6 +95,12 @@ enum Scenario {
         #[arg(long, default_value_t = 4)]
         writers: usize,
     },
+    /// Memory of three nodes while sockets are opened and closed, and nothing lasts.
+    Churn {
+        /// Connections, spread over the nodes and the six endpoints.
+        #[arg(long, default_value_t = 500_000)]
+        connections: usize,
+    },
     /// Calls through streams, against single requests.
     Ingest {
         /// Seconds of each measurement.
@@ -125,6 +132,7 @@ async fn main() -> Result<()> {
                 catch_up::run(&arguments.server, notifications, writers).await?
             }
             Scenario::Failover { rounds, writers } => failover::run(&arguments.server, rounds, writers).await?,
+            Scenario::Churn { connections } => churn::run(&arguments.server, connections).await?,
             Scenario::Ingest { seconds } => ingest::run(&arguments.server, seconds).await?,
             Scenario::Restart { notifications } => restart::run(&arguments.server, notifications).await?,
         });

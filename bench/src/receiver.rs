@@ -18,6 +18,16 @@ use tokio::{
 /// In a payload: nanoseconds since [`Tallies::start`] when it was published.
 pub(crate) const SENT_AT: &str = "\"sent_at\":";
 
+/// The six endpoints.
+pub(crate) const ENDPOINTS: [&str; 6] = [
+    "/ws/dashboard/",
+    "/ws/dashboard/admin/",
+    "/ws/subscriptions/",
+    "/ws/subscriptions/admin/",
+    "/ws/notifications/",
+    "/ws/presence/",
+];
+
 /// What all receivers count together.
 pub(crate) struct Tallies {
     start: Instant,
