@@ -12,7 +12,7 @@ use crate::{
     webhook::Webhook,
 };
 use parking_lot::Mutex;
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -70,6 +70,7 @@ impl Parts {
             trusted_proxies: self.trusted_proxies.clone(),
             http_connections: self.room.http,
             http_per_address: config.limits.http_connections_per_address,
+            http_idle: Duration::from_secs(config.limits.http_idle_seconds),
             tracker: self.tracker.clone(),
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     http,
     transport::{self, Serving},
 };
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +32,7 @@ pub(super) async fn room(
         trusted_proxies: Live::default(),
         http_connections: HTTP_CONNECTIONS_MAX,
         http_per_address: Limits::default().http_connections_per_address,
+        http_idle: Duration::from_secs(Limits::default().http_idle_seconds),
         tracker: tracker.clone(),
     };
     let public = tracker.spawn(transport::serve(public, serving(tls.clone()), started.clone()));

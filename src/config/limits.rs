@@ -15,6 +15,8 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Connections from one address that are not, or not yet, WebSockets.
     pub http_connections_per_address: usize,
+    /// How long such a connection is kept between two requests.
+    pub http_idle_seconds: u64,
     /// Messages per second that one socket may send, on average.
     pub messages_per_second: u32,
     /// Messages that one socket may send at once.
@@ -43,6 +45,7 @@ impl Default for Limits {
             connections_per_address: 20_000,
             message_bytes: 64 << 10,
             http_connections_per_address: 2_048,
+            http_idle_seconds: 75,
             messages_per_second: 50,
             messages_burst: 200,
             api_calls_per_second: 20_000,
@@ -56,10 +59,32 @@ impl Default for Limits {
     }
 }
 
-/// Handshakes under way at once; bounds the peak of their buffers.
+/// Handshakes that are worked on at once; bounds the peak of their buffers.
 pub const HANDSHAKES_MAX: usize = 128;
+/// Of these, handshakes of one address; trusted proxies may have all.
+pub const HANDSHAKES_PER_ADDRESS: usize = 32;
 /// How long a client may take for its request head.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head of a request: request line and headers.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Most header lines of a request.
+pub const HEAD_LINES_MAX: usize = 100;
+/// Bytes of an unfinished head that every connection may hold.
+pub const HEAD_BYTES_FREE: usize = 2 << 10;
+/// Bytes that all unfinished heads of one listener may hold beyond [`HEAD_BYTES_FREE`] each.
+pub const HEADS_BYTES_MAX: usize = 8 << 20;
+/// Of these, bytes of one address; trusted proxies may hold all.
+pub const HEADS_BYTES_PER_ADDRESS: usize = 2 << 20;
+/// Largest `ClientHello` of a TLS client.
+pub const HELLO_BYTES_MAX: usize = 16 << 10;
+/// Largest piece of a request body, or of what waits to be written, that HTTP keeps for one connection.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How much longer than announced a connection is kept between requests, so that no request meets its end.
+pub const HTTP_IDLE_GRACE: Duration = Duration::from_secs(2);
+/// Bytes that are taken in after a refusal, so that the peer gets to read it.
+pub const LINGER_BYTES_MAX: usize = 256 << 10;
+/// How long that may take.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Publishes, joins and leaves waiting for one shard.
 pub const SHARD_QUEUE_MAX: usize = 8_192;
 /// Frames, and bytes, that a shard takes in for its sessions before it has written to each that waits.
@@ -92,7 +117,7 @@ pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const UNREAD_BODY_BYTES_MAX: usize = 8 << 20;
 /// How long that may take.
 pub const UNREAD_BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; a slow client goes on without one.
+/// How long a handshake may keep its place among [`HANDSHAKES_MAX`]; one that takes longer goes on without it.
 pub const HANDSHAKE_PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Age at which an ephemeral frame in an outbox is dropped.
 pub const EPHEMERAL_AGE_MAX: Duration = Duration::from_secs(60);

@@ -301,6 +301,11 @@ tenant = "default""#,
         1..=HTTP_CONNECTIONS_MAX as u64,
         "Connections from one address that are not, or not yet, WebSockets; trusted proxies may have more."
     ),
+    integer!(
+        limits.http_idle_seconds,
+        1..=3_600,
+        "How long an HTTP connection is kept for its next request; longer than clients and proxies keep theirs."
+    ),
     integer!(limits.message_bytes, 1_024..=16_777_216, "Largest WebSocket message and frame from a client."),
     integer!(limits.messages_per_second, 1..=1_000_000, "Messages per second that one socket may send, on average."),
     integer!(limits.messages_burst, 1..=1_000_000, "Messages that one socket may send at once."),

@@ -10,6 +10,8 @@ pub const REFUSALS: &str = "carillon_refusals_total";
 pub const CONNECT_SECONDS: &str = "carillon_connect_seconds";
 /// Errors of `accept`.
 pub const ACCEPT_ERRORS: &str = "carillon_accept_errors_total";
+/// Bytes that the unfinished heads of requests hold.
+pub const HEAD_BYTES: &str = "carillon_http_head_bytes";
 /// WebSocket messages from clients, pings and pongs included.
 pub const FRAMES_IN: &str = "carillon_frames_in_total";
 /// WebSocket frames written to clients: greetings, answers, events, pings, pongs, closes.
@@ -119,6 +121,7 @@ pub(super) const METRICS: &[Metric] = metrics_table! {
     REFUSALS Counter None, ["reason"], "Handshakes refused, by reason.";
     CONNECT_SECONDS Seconds SECONDS, [], "From the head of the request to the upgrade.";
     ACCEPT_ERRORS Counter None, [], "Connections that could not be accepted.";
+    HEAD_BYTES Gauge BYTES, [], "Bytes that the unfinished heads of HTTP requests hold.";
     FRAMES_IN Counter None, [], "WebSocket messages from clients, pings and pongs included.";
     FRAMES_OUT Counter None, [], "WebSocket frames written to clients: greetings, answers, events, pings, pongs, closes.";
     BYTES_OUT Counter BYTES, [], "Bytes written to clients.";

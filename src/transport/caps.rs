@@ -150,8 +150,12 @@ pub(super) fn up<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, most: usi
 }
 
 pub(super) fn down<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    down_by(counts, key, 1);
+}
+
+pub(super) fn down_by<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K, by: usize) {
     if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
+        *count -= by;
         if *count == 0 {
             counts.remove(key);
         }

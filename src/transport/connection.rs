@@ -2,27 +2,44 @@
 
 use super::{
     Serving,
+    answered::{Answered, keep_alive},
+    budget::{Budget, Hold},
     forwarded::client_address,
     gate::{Admitted, Gate},
+    handshakes::{HandshakePlace, Handshakes},
+    heads::Heads,
+    hello,
     metrics::Meters,
     places::HttpPlace,
-    refuse::Refused,
+    refuse::{self, Refused},
     stalled::Stalling,
+    turn::Turn,
     unread::RequestBody,
 };
 use crate::{
-    config::limits::{HANDSHAKE_PLACE_TIMEOUT, HEADER_TIMEOUT},
+    config::limits::{HANDSHAKE_PLACE_TIMEOUT, HEADER_TIMEOUT, HTTP_BUFFER_BYTES_MAX, HTTP_IDLE_GRACE},
     session::{self, Stream},
 };
 use axum::{body::Body, extract::connect_info::ConnectInfo};
-use hyper::{Request, Response, body::Incoming, upgrade::OnUpgrade};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    http::request::Parts,
+    upgrade::OnUpgrade,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Instant,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +49,8 @@ use tower::ServiceExt;
 pub(super) struct Shared {
     pub(super) serving: Serving,
     pub(super) meters: Meters,
-    pub(super) handshakes: Arc<tokio::sync::Semaphore>,
+    pub(super) handshakes: Handshakes,
+    pub(super) heads: Arc<Budget>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -40,66 +58,82 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Fate {
     /// A place among the handshakes, given back as early as possible.
-    handshake: Option<OwnedSemaphorePermit>,
-    upgrade: Option<(OnUpgrade, Admitted, Instant)>,
+    handshake: Mutex<Option<HandshakePlace>>,
+    upgrade: Mutex<Option<(OnUpgrade, Admitted, Instant)>>,
+    turn: Arc<Turn>,
 }
-
-type SharedFate = Arc<Mutex<Fate>>;
 
 /// Serves a connection to its end, or until it has become a session. `place` bounds connections that are none.
 pub(super) async fn serve(shared: Arc<Shared>, (stream, peer): (TcpStream, SocketAddr), place: HttpPlace) {
-    // No buffer is made for somebody who says nothing.
-    if tokio::time::timeout(HEADER_TIMEOUT, stream.readable()).await.is_err() {
-        return;
+    let fate = Arc::new(Fate::default());
+    let tls = shared.serving.tls.get();
+    match tls.as_ref().clone() {
+        None => requests(&shared, (stream, place), (peer, &fate)).await,
+        Some(acceptor) => secure(&shared, (acceptor, stream, place), (peer, &fate)).await,
     }
-    let Ok(handshake) = shared.handshakes.clone().acquire_owned().await else { return };
-    let fate = SharedFate::default();
-    fate.lock().handshake = Some(handshake);
-    let give_back = async {
-        // A slow client goes on, but no longer in anybody's way.
-        tokio::time::sleep(HANDSHAKE_PLACE_TIMEOUT).await;
-        fate.lock().handshake = None;
-        std::future::pending::<()>().await;
-    };
-    let serve = async {
-        let tls = shared.serving.tls.get();
-        match tls.as_ref().clone() {
-            None => requests(&shared, stream, (peer, &fate)).await,
-            Some(acceptor) => secure(&shared, (acceptor, stream), (peer, &fate)).await,
-        }
-    };
-    tokio::select! {
-        () = serve => {}
-        () = give_back => {}
-    }
-    drop(place);
-    let upgrade = fate.lock().upgrade.take();
+    let upgrade = fate.upgrade.lock().take();
     if let Some(upgrade) = upgrade {
         become_session(&shared, upgrade).await;
     }
 }
 
-async fn secure(shared: &Arc<Shared>, (acceptor, stream): (TlsAcceptor, TcpStream), at: (SocketAddr, &SharedFate)) {
-    match tokio::time::timeout(HEADER_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => requests(shared, stream, at).await,
+async fn secure(
+    shared: &Arc<Shared>,
+    (acceptor, stream, mut place): (TlsAcceptor, TcpStream, HttpPlace),
+    at: (SocketAddr, &Arc<Fate>),
+) {
+    let hello = tokio::select! {
+        hello = hello::read(stream, (&mut place, &shared.heads)) => hello,
+        () = shared.shutdown.cancelled() => return,
+    };
+    let hello = match hello {
+        Ok(hello) => hello,
+        Err(error) => return tracing::debug!(peer = %at.0, %error, "no TLS"),
+    };
+    let mut working = shared.handshakes.take(place.address()).await;
+    let mut accept = pin!(hello.into_stream(acceptor.config().clone()));
+    let accepted = poll_fn(|context| {
+        let accepted = accept.as_mut().poll(context);
+        // From here on it waits for the peer, which is in nobody's way.
+        working = None;
+        accepted
+    });
+    match tokio::time::timeout(HEADER_TIMEOUT, accepted).await {
+        Ok(Ok(stream)) => requests(shared, (stream, place), at).await,
         Ok(Err(error)) => tracing::debug!(peer = %at.0, %error, "no TLS"),
         Err(_) => tracing::debug!(peer = %at.0, "the TLS handshake took too long"),
     }
 }
 
 /// HTTP/1.1 until the connection closes, upgrades, or the server stops.
-async fn requests<S>(shared: &Arc<Shared>, stream: S, (peer, fate): (SocketAddr, &SharedFate))
+async fn requests<S>(shared: &Arc<Shared>, (stream, place): (S, HttpPlace), (peer, fate): (SocketAddr, &Arc<Fate>))
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let idle = shared.serving.http_idle + HTTP_IDLE_GRACE;
+    let hold = Hold::new(shared.heads.clone(), place.address());
+    let mut stream = Heads::new(Stalling::new(stream), (place, hold), (fate.turn.clone(), idle));
+    let has_asked = tokio::select! {
+        has_asked = stream.first() => has_asked,
+        () = shared.shutdown.cancelled() => false,
+    };
+    if !has_asked {
+        return;
+    }
+    if shared.serving.gate.is_some() && is_for_a_websocket(stream.held()) {
+        // Taken before any buffer of HTTP is made.
+        *fate.handshake.lock() = shared.handshakes.take(stream.address()).await;
+    }
     let service = hyper::service::service_fn(|request| {
         let (shared, fate) = (shared.clone(), fate.clone());
         async move { Ok::<_, Infallible>(answer(&shared, (request, peer), &fate).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(Stalling::new(stream)), service)
+        // Heads are timed by `Heads`, which knows an idle connection from a slow one; this only backs it up.
+        .header_read_timeout(idle + 2 * HEADER_TIMEOUT)
+        .max_buf_size(HTTP_BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
@@ -114,32 +148,77 @@ where
     }
 }
 
+/// Whether the target of a request, the second word of its first line, is a path of WebSockets.
+fn is_for_a_websocket(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.split(|byte| *byte == b' ').nth(1).is_some_and(|target| target.starts_with(b"/ws"))
+}
+
 async fn answer(
     shared: &Shared,
     (request, peer): (Request<Incoming>, SocketAddr),
-    fate: &SharedFate,
-) -> Response<Body> {
-    let begun = Instant::now();
-    let address = client_address(peer.ip(), request.headers(), &shared.serving.trusted_proxies.get());
-    let is_websocket = request.uri().path().starts_with("/ws/") || request.uri().path() == "/ws";
-    let (Some(gate), true) = (&shared.serving.gate, is_websocket) else {
-        fate.lock().handshake = None;
-        let (parts, body) = request.into_parts();
-        let body = RequestBody::new((body, &parts.headers), &shared.serving.tracker, &shared.shutdown);
+    fate: &Arc<Fate>,
+) -> Response<Answered> {
+    let busy = fate.turn.begin();
+    let (parts, body) = request.into_parts();
+    let body = RequestBody::new((body, &parts.headers, busy.clone()), &shared.serving.tracker, &shared.shutdown);
+    let address = client_address(peer.ip(), &parts.headers, &shared.serving.trusted_proxies.get());
+    let keeps = keep_alive(&parts, shared.serving.http_idle).filter(|_| !shared.shutdown.is_cancelled());
+    let is_websocket = parts.uri.path().starts_with("/ws/") || parts.uri.path() == "/ws";
+    let mut response = if let Some(refused) = refuse::unfit(&parts) {
+        refused
+    } else if let (Some(gate), true) = (&shared.serving.gate, is_websocket) {
+        handshake(shared, (gate, parts, body), (address, fate)).await
+    } else {
+        *fate.handshake.lock() = None;
         let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, peer.port())));
         let Ok(response) = shared.serving.router.clone().oneshot(request).await;
-        return response;
+        response
     };
-    let (mut parts, _no_body) = request.into_parts();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        fate.turn.upgrade();
+    } else if let Some((name, value)) = keeps {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response.map(|body| Answered::new(body, busy))
+}
+
+/// Everything under `/ws/`.
+async fn handshake(
+    shared: &Shared,
+    (gate, mut parts, body): (&Gate, Parts, RequestBody),
+    (address, fate): (IpAddr, &Arc<Fate>),
+) -> Response<Body> {
+    let begun = Instant::now();
     if shared.shutdown.is_cancelled() {
         return Gate::refuse(&Refused::Leaving, (&parts, address));
     }
+    if !body.is_end_stream() {
+        return Gate::refuse(&Refused::HasBody, (&parts, address));
+    }
+    if fate.handshake.lock().is_none() {
+        // Not the first request of its connection.
+        let working = shared.handshakes.take(Some(address)).await;
+        *fate.handshake.lock() = working;
+    }
+    let give_back = || *fate.handshake.lock() = None;
+    let slowly = async {
+        // One that takes long goes on, but no longer in anybody's way.
+        tokio::time::sleep(HANDSHAKE_PLACE_TIMEOUT).await;
+        give_back();
+        std::future::pending().await
+    };
     // Who waits for the app is in nobody's way.
-    match gate.admit((&parts, address), || fate.lock().handshake = None).await {
+    let admitted = tokio::select! {
+        admitted = gate.admit((&parts, address), give_back) => admitted,
+        admitted = slowly => admitted,
+    };
+    give_back();
+    match admitted {
         Ok((admitted, response)) => {
             if let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() {
-                fate.lock().upgrade = Some((upgrade, admitted, begun));
+                *fate.upgrade.lock() = Some((upgrade, admitted, begun));
             }
             response
         }
@@ -151,10 +230,16 @@ async fn answer(
 async fn become_session(shared: &Shared, (upgrade, admitted, begun): (OnUpgrade, Admitted, Instant)) {
     let Some(gate) = &shared.serving.gate else { return };
     let Ok(upgraded) = upgrade.await else { return };
-    let (stream, early) = match upgraded.downcast::<TokioIo<Stalling<TcpStream>>>() {
-        Ok(parts) => (Stream::Plain(parts.io.into_inner().into_inner()), parts.read_buf),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<Stalling<TlsStream<TcpStream>>>>() {
-            Ok(parts) => (Stream::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf),
+    let (stream, early) = match upgraded.downcast::<TokioIo<Heads<Stalling<TcpStream>>>>() {
+        Ok(parts) => {
+            let (stream, held) = parts.io.into_inner().into_parts();
+            (Stream::Plain(stream.into_inner()), [&parts.read_buf[..], &held].concat())
+        }
+        Err(upgraded) => match upgraded.downcast::<TokioIo<Heads<Stalling<TlsStream<TcpStream>>>>>() {
+            Ok(parts) => {
+                let (stream, held) = parts.io.into_inner().into_parts();
+                (Stream::Tls(Box::new(stream.into_inner())), [&parts.read_buf[..], &held].concat())
+            }
             Err(_) => return,
         },
     };

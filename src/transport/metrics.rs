@@ -1,13 +1,14 @@
 //! What is counted at the door. Handles are looked up once.
 
-use crate::telemetry::names::{ACCEPT_ERRORS, CONNECT_SECONDS, CONNECTS, REFUSALS};
-use metrics::{Counter, Histogram, counter, histogram};
+use crate::telemetry::names::{ACCEPT_ERRORS, CONNECT_SECONDS, CONNECTS, HEAD_BYTES, REFUSALS};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// Handles of this module's counters.
 pub(super) struct Meters {
     pub(super) connects: Counter,
     pub(super) connect_seconds: Histogram,
     pub(super) accept_errors: Counter,
+    pub(super) head_bytes: Gauge,
 }
 
 impl Default for Meters {
@@ -16,6 +17,7 @@ impl Default for Meters {
             connects: counter!(CONNECTS),
             connect_seconds: histogram!(CONNECT_SECONDS),
             accept_errors: counter!(ACCEPT_ERRORS),
+            head_bytes: gauge!(HEAD_BYTES),
         }
     }
 }

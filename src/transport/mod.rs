@@ -3,16 +3,23 @@
 //! It promises: bounded connections of every kind, no buffer for a client that says nothing, a slow client in
 //! nobody's way, and nothing left of HTTP once a connection is a session.
 
+mod answered;
+mod at_once;
+mod budget;
 mod caps;
 mod connection;
 mod forwarded;
 mod gate;
+mod handshakes;
+mod heads;
+mod hello;
 mod metrics;
 mod nofile;
 mod places;
 mod refuse;
 mod stalled;
 mod tls;
+mod turn;
 mod unread;
 
 pub use caps::{Caps, Full, Place};
@@ -20,20 +27,17 @@ pub use gate::Gate;
 pub use nofile::{Room, listeners, raise_open_files};
 pub use tls::{TlsError, acceptor};
 
-use crate::config::{Live, limits::HANDSHAKES_MAX};
+use crate::config::Live;
+use at_once::AtOnce;
 use connection::Shared;
-use metrics::Meters;
-use places::{NoPlace, Places};
+use places::Places;
 use std::{
     io::{self, ErrorKind},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -55,6 +59,8 @@ pub struct Serving {
     pub http_connections: usize,
     /// Connections from one address that aren't WebSockets; proxies that are trusted may have more.
     pub http_per_address: usize,
+    /// How long a connection is kept between two requests; longer than that is not announced.
+    pub http_idle: Duration,
     /// Every task is spawned through it: connections, and sessions, which outlive the listener.
     pub tracker: TaskTracker,
 }
@@ -67,8 +73,9 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
     let places = Places::new(bounds, serving.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         serving,
-        meters: Meters::default(),
-        handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+        meters: Default::default(),
+        handshakes: Default::default(),
+        heads: Default::default(),
         shutdown: shutdown.clone(),
     });
     let mut is_failing = false;
@@ -98,7 +105,7 @@ pub async fn serve(listener: TcpListener, serving: Serving, shutdown: Cancellati
         let place = match places.take(peer.ip()) {
             Ok(place) => place,
             Err(full) => {
-                refuse_at_once(&stream, full);
+                refuse_at_once(&stream, AtOnce::NoPlace(full));
                 continue;
             }
         };
@@ -121,19 +128,7 @@ fn is_of_the_process(error: &io::Error) -> bool {
 }
 
 /// Too many connections that aren't sessions: no task, no buffer, one write.
-fn refuse_at_once(stream: &TcpStream, full: NoPlace) {
-    let (status, code, message) = match full {
-        NoPlace::Total => ("503 Service Unavailable", "full", "too many connections; come back later"),
-        NoPlace::Address => ("429 Too Many Requests", "address_full", "too many connections from this address"),
-    };
-    let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
-    let response = format!(
-        "HTTP/1.1 {status}\r\nRetry-After: {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        refuse::RETRY_AFTER_SECONDS,
-        body.len(),
-    );
-    Meters::refused(code);
+fn refuse_at_once(stream: &TcpStream, why: AtOnce) {
     // Whether it arrives is the peer's luck.
-    let _ = stream.try_write(response.as_bytes());
+    let _ = stream.try_write(&why.answer());
 }

@@ -4,8 +4,9 @@ use super::caps::Full;
 use crate::{auth::Refusal, endpoints::AdmitError, protocol::handshake::NotAHandshake, webhook::NotVouched};
 use axum::body::Body;
 use hyper::{
-    Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
+    Response, StatusCode, Version,
+    header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
+    http::request::Parts,
 };
 
 /// Seconds after which a client that was refused for lack of room may try again.
@@ -18,6 +19,8 @@ pub(super) enum Refused {
     UnknownPath,
     /// Not a handshake.
     NotAHandshake(NotAHandshake),
+    /// A handshake with a body.
+    HasBody,
     /// The door: no identity, no staff, a foreign origin.
     Door(Refusal),
     /// The webhook: the app doesn't know them, or could not be asked.
@@ -30,6 +33,22 @@ pub(super) enum Refused {
     Leaving,
     /// A cap.
     Full(Full),
+}
+
+/// The answer to a request that is none: its `Host` is missing or doubled (RFC 9112, section 3.2).
+pub(super) fn unfit(request: &Parts) -> Option<Response<Body>> {
+    let message = match request.headers.get_all(HOST).iter().count() {
+        1 => return None,
+        // Health checks of old load balancers send none.
+        0 if request.version < Version::HTTP_11 => return None,
+        0 => "the request has no Host header",
+        _ => "the Host header is given more than once",
+    };
+    let body = serde_json::json!({ "error": { "code": "bad_host", "message": message } });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some(response)
 }
 
 impl From<AdmitError> for Refused {
@@ -47,7 +66,7 @@ impl Refused {
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::NotAHandshake(NotAHandshake::NoUpgrade | NotAHandshake::OtherVersion) => StatusCode::UPGRADE_REQUIRED,
             Self::NotAHandshake(NotAHandshake::NotGet) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotAHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::NotAHandshake(_) | Self::HasBody => StatusCode::BAD_REQUEST,
             Self::Door(Refusal::KeysMissing) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Door(_) | Self::Forbidden(_) | Self::NotVouched(NotVouched::Refused) => StatusCode::FORBIDDEN,
             Self::Full(Full::Address | Full::User) => StatusCode::TOO_MANY_REQUESTS,
@@ -62,7 +81,7 @@ impl Refused {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::UnknownPath => "not_found",
-            Self::NotAHandshake(_) => "not_a_websocket",
+            Self::NotAHandshake(_) | Self::HasBody => "not_a_websocket",
             Self::Unavailable(_) | Self::NotVouched(NotVouched::Unavailable) | Self::Door(Refusal::KeysMissing) => {
                 "unavailable"
             }
@@ -99,6 +118,7 @@ impl Refused {
                 format!("no WebSocket here: use one of {}", paths.join(", "))
             }
             Self::NotAHandshake(why) => why.to_string(),
+            Self::HasBody => "a WebSocket handshake has no body: send no Content-Length and no Transfer-Encoding".into(),
             Self::Forbidden(why) | Self::Unavailable(why) => why.clone(),
             Self::NotVouched(why) => why.to_string(),
             Self::Leaving => "this server is stopping; connect again".to_owned(),

@@ -4,6 +4,7 @@
 //! still under way would reset it, and the caller would not get to read the refusal. So the rest is taken in, within a
 //! bound, while the response is on its way; beyond that bound hyper closes the connection.
 
+use super::turn::Busy;
 use crate::config::limits::{UNREAD_BODY_BYTES_MAX, UNREAD_BODY_TIMEOUT};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -14,6 +15,7 @@ use hyper::{
 };
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,16 +28,18 @@ pub(super) struct RequestBody {
     waits: bool,
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// The request counts as being answered while its body is read.
+    busy: Arc<Busy>,
 }
 
 impl RequestBody {
     pub(super) fn new(
-        (body, headers): (Incoming, &HeaderMap),
+        (body, headers, busy): (Incoming, &HeaderMap, Arc<Busy>),
         tracker: &TaskTracker,
         shutdown: &CancellationToken,
     ) -> Self {
         let (tracker, shutdown) = (tracker.clone(), shutdown.clone());
-        Self { body: Some(body), waits: headers.contains_key(EXPECT), tracker, shutdown }
+        Self { body: Some(body), waits: headers.contains_key(EXPECT), tracker, shutdown, busy }
     }
 }
 
@@ -68,8 +72,9 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !self.waits && !body.is_end_stream()) else { return };
-        let shutdown = self.shutdown.clone();
+        let (shutdown, busy) = (self.shutdown.clone(), self.busy.clone());
         self.tracker.spawn(async move {
+            let _busy = busy;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = tokio::time::timeout(UNREAD_BODY_TIMEOUT, take_in(body)) => {}

@@ -66,6 +66,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Serv
         trusted_proxies: Live::new(vec![IpAddr::from([127, 0, 0, 1])]),
         http_connections: limits::HTTP_CONNECTIONS_MAX,
         http_per_address: 4_096,
+        http_idle: Duration::from_secs(75),
         tracker: tracker.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
